@@ -1,0 +1,3 @@
+"""smtpctl: orchestration and policy layer over a fleet of stock Postfix servers."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,76 @@
+"""The command line: the only place that prints, prompts and exits. Commands are imported when they are called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from smtpctl import __version__
+from smtpctl.errors import SmtpctlError
+
+#: command -> module in this package that defines it under the same name ("-" becomes "_").
+LAZY = {
+    "lab": "lab",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module only when the command is used or its help is shown."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(LAZY)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in LAZY:
+            return None
+        module = importlib.import_module(f"smtpctl.cli.{LAZY[cmd_name]}")
+        command: click.Command = getattr(module, cmd_name.replace("-", "_"))
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, SUMMARIES[name]) for name in LAZY])
+
+
+#: command -> its line in `smtpctl --help`, so that the overview imports nothing. A test holds it against the commands.
+SUMMARIES = {
+    "lab": "Boot the six hosts and an internet on this machine.",
+}
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="smtpctl")
+def cli() -> None:
+    """Configure, change and watch a fleet of Postfix servers from one inventory.
+
+    \b
+    Examples:
+      smtpctl validate inventory/reference.yml
+      smtpctl plan inventory/reference.yml
+      smtpctl apply inventory/reference.yml
+      smtpctl ledger show someone@example.com
+    """
+
+
+def main() -> None:
+    """Entry point of the ``smtpctl`` program: errors become one line, a hint and an exit code; never a traceback."""
+    from smtpctl.cli.output import print_error
+
+    try:
+        cli.main(standalone_mode=False)
+    except SmtpctlError as error:
+        print_error(str(error), error.hint)
+        sys.exit(error.exit_code)
+    except click.exceptions.Exit as exit_request:
+        sys.exit(exit_request.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        print_error("interrupted")
+        sys.exit(1)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)

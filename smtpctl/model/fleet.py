@@ -1,0 +1,380 @@
+"""The fleet: everything that one inventory describes, as frozen typed values.
+
+One definition serves validation, the JSON schema, the reference page of the docs and the rest of the code. What a
+single value can say about itself (type, form, range) is checked here; what needs the whole fleet (references, clashes)
+is checked in ``smtpctl.inventory``.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+INVENTORY_VERSION = 1
+
+_LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
+_DOMAIN = re.compile(rf"(?:{_LABEL}\.)+{_LABEL}")
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+_DURATION = re.compile(r"(\d+)(s|m|h|d)")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+#: Names that smtpctl uses for its own Postfix instances; a pool may not take them.
+RESERVED_INSTANCES = ("submission", "feedback", "mailbox", "healthcheck")
+
+
+def _domain(value: str) -> str:
+    if len(value) > 253 or not _DOMAIN.fullmatch(value):
+        raise ValueError(
+            f"{value!r} is not a domain name in lower case, such as mail.example.com (RFC 1035 §2.3.1)"
+        )
+    return value
+
+
+def _name(value: str) -> str:
+    if not _NAME.fullmatch(value):
+        raise ValueError(f"{value!r} is not a name: a lower-case letter, then up to 31 of a-z, 0-9 and '-'")
+    return value
+
+
+def _address(value: str) -> str:
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise ValueError(f"{value!r} is not an IP address") from None
+
+
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError as error:
+        raise ValueError(f"{value!r} is not a network such as 192.0.2.0/24: {error}") from None
+
+
+def _interface_address(value: str) -> str:
+    if "/" not in value:
+        raise ValueError(f"{value!r} has no prefix length: write ADDRESS/BITS, such as 192.0.2.10/24")
+    try:
+        return str(ipaddress.ip_interface(value))
+    except ValueError:
+        raise ValueError(f"{value!r} is not ADDRESS/BITS, such as 192.0.2.10/24") from None
+
+
+def _seconds(value: object) -> object:
+    if isinstance(value, str):
+        match = _DURATION.fullmatch(value)
+        if not match:
+            raise ValueError(f"{value!r} is not a duration: a number and s, m, h or d, such as 30s or 5d")
+        return int(match[1]) * _UNITS[match[2]]
+    raise ValueError(f"{value!r} is not a duration: a number and s, m, h or d, such as 30s or 5d")
+
+
+Domain = Annotated[str, AfterValidator(_domain)]
+Name = Annotated[str, AfterValidator(_name)]
+Address = Annotated[str, AfterValidator(_address)]
+Network = Annotated[str, AfterValidator(_network)]
+InterfaceAddress = Annotated[str, AfterValidator(_interface_address)]
+#: Whole seconds; written ``30s``, ``10m``, ``1h`` or ``5d``.
+Duration = Annotated[
+    int, BeforeValidator(_seconds, json_schema_input_type=Annotated[str, Field(pattern=r"^\d+[smhd]$")])
+]
+Parameters = dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")], str]
+
+
+class Role(StrEnum):
+    """A job that a host has."""
+
+    BALANCER = "balancer"
+    SUBMISSION = "submission"
+    RELAY = "relay"
+    FEEDBACK = "feedback"
+    MAILBOX = "mailbox"
+    CONTROL = "control"
+
+
+class Value(BaseModel):
+    """Base of all parts of the fleet: frozen, and unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Ssh(Value):
+    """How the controller reaches the hosts. Host keys come from ``known_hosts`` only; unknown ones are refused."""
+
+    user: str = Field("root", description="Login name on the hosts.", examples=["root", "deploy"])
+    port: int = Field(22, ge=1, le=65535, description="TCP port of sshd.")
+    identity: str | None = Field(
+        None,
+        description="Private key file; default: the keys of ~/.ssh and the agent.",
+        examples=["~/.ssh/fleet"],
+    )
+    known_hosts: str | None = Field(
+        None,
+        description="known_hosts file, relative to the inventory; default: ~/.ssh/known_hosts.",
+        examples=["reference.known_hosts"],
+    )
+    via: Literal["direct", "lab"] = Field(
+        "direct", description="`lab`: through the lab on this machine, with the lab's own keys."
+    )
+
+
+class NetworkPlan(Value):
+    """What the firewall and the addresses of the hosts are made from."""
+
+    management: list[Network] = Field(
+        description="Networks that may reach SSH, metrics, statistics, IMAP and the ledger.",
+        min_length=1,
+        examples=[["192.0.2.0/28"]],
+    )
+    interface: str = Field(
+        "eth0", description="Interface that carries the hosts' addresses.", examples=["eth0"]
+    )
+    prefix: int = Field(24, ge=8, le=128, description="Prefix length of the hosts' network.", examples=[24])
+    resolver: Literal["local", "system"] = Field(
+        "local",
+        description="`local`: a validating unbound on every host; `system`: leave /etc/resolv.conf alone.",
+    )
+    trust_anchor_file: str = Field(
+        "/usr/share/dns/root.key",
+        description="File on the hosts with the resolver's DNSSEC trust anchor.",
+        examples=["/usr/share/dns/root.key"],
+    )
+    root_hints: list[Address] = Field(
+        default_factory=list, description="Root name servers in place of the world's; for the lab."
+    )
+
+
+class Dkim(Value):
+    """Selectors of a sending domain's two keys (RFC 6376, RFC 8463)."""
+
+    rsa: Name = Field("r1", description="Selector of the RSA-2048 key.")
+    ed25519: Name = Field("e1", description="Selector of the Ed25519 key.")
+
+
+class SendingDomain(Value):
+    """A domain that stands in `From` addresses."""
+
+    bounce: Domain = Field(
+        description="Domain of the envelope sender on the way out; its MX is the feedback role.",
+        examples=["bounce.shop.example.com"],
+    )
+    dkim: Dkim = Field(default_factory=lambda: Dkim(rsa="r1", ed25519="e1"), description="DKIM selectors.")
+    dmarc: Literal["none", "quarantine", "reject"] = Field("reject", description="Published DMARC policy.")
+
+
+class Domains(Value):
+    """The domains of the fleet."""
+
+    infrastructure: Domain = Field(
+        description="Hosts, HELO names and service names live under it.", examples=["mail.example.com"]
+    )
+    sending: dict[Domain, SendingDomain] = Field(description="Domains mail is sent from.", min_length=1)
+    feedback: Domain = Field(
+        description="Domain of the addresses that receive feedback-loop, DMARC and TLS reports.",
+        examples=["feedback.mail.example.com"],
+    )
+
+
+class Source(Value):
+    """An address that a relay sends from."""
+
+    address: Address = Field(description="Source address, on this host only.")
+    helo: Domain = Field(description="Name said in EHLO; its A record and PTR are this address.")
+    pool: Name = Field(description="The pool that uses it.")
+    weight: int = Field(
+        1, ge=1, le=1000, description="Share of the pool's mail, relative to its other addresses."
+    )
+
+
+class Host(Value):
+    """A machine with its roles."""
+
+    address: Address = Field(description="Its own address, unique in the fleet.")
+    roles: list[Role] = Field(description="Jobs of this host, any set.", min_length=1)
+    interface: str | None = Field(None, description="Overrides `network.interface`.")
+    sources: list[Source] = Field(default_factory=list, description="Source addresses (relay role).")
+    parameters: dict[Name, Parameters] = Field(
+        default_factory=dict,
+        description="Escape hatch: extra main.cf parameters by Postfix instance, on this host only.",
+    )
+
+
+class Balancing(Value):
+    """The one name and address that applications submit to."""
+
+    name: Domain = Field(
+        description="Name in the submission certificate.", examples=["smtp.mail.example.com"]
+    )
+    virtual_address: InterfaceAddress | None = Field(
+        None,
+        description="Address that the balancers hold one at a time (VRRP); none with a single balancer.",
+        examples=["192.0.2.10/24"],
+    )
+    router_id: int = Field(51, ge=1, le=255, description="VRRP virtual router id.")
+
+
+class Stream(Value):
+    """A kind of mail with its own reputation."""
+
+    pool: Name = Field(description="The pool that carries it.")
+
+
+class Pool(Value):
+    """A Postfix instance on every relay that has a source address for it."""
+
+    port: int = Field(ge=1024, le=65535, description="Port the instance accepts mail on, unique among pools.")
+    queue_lifetime: Duration = Field(
+        5 * 86400, description="How long a message is tried before it is returned.", examples=["5d"]
+    )
+    parameters: Parameters = Field(
+        default_factory=dict, description="Escape hatch: extra main.cf parameters."
+    )
+
+
+class Provider(Value):
+    """A mailbox provider and the limits that it is sent to under."""
+
+    domains: list[Domain] = Field(
+        default_factory=list, description="Recipient domains.", examples=[["gmail.com", "googlemail.com"]]
+    )
+    mx: list[Domain] = Field(
+        default_factory=list,
+        description="Domains of MX hosts by which company domains hosted there are known.",
+        examples=[["google.com"]],
+    )
+    connections: int = Field(20, ge=1, le=500, description="Connections at once from one source address.")
+    recipients_per_message: int = Field(50, ge=1, le=1000, description="Recipients in one transaction.")
+    delay: int = Field(0, ge=0, le=3600, description="Whole seconds between two deliveries; 0 for none.")
+    tls: Literal["may", "dane", "encrypt"] = Field("dane", description="smtp_tls_security_level towards it.")
+
+
+class Limit(Value):
+    """Never more than `count` of `counted` in any window of `per`."""
+
+    key: Literal["credential", "sender"] = Field("credential", description="What is counted apart.")
+    counted: Literal["messages", "recipients"] = Field("recipients", description="The unit.")
+    count: int = Field(ge=1, description="The limit.")
+    per: Duration = Field(description="The window.", examples=["1h"])
+    burst: int | None = Field(
+        None,
+        ge=1,
+        description="How many may go at once; default: the larger of count/100 and one message's recipients.",
+    )
+
+
+class Credential(Value):
+    """What an application signs in with. Its secret stands in the secrets file under `credentials/NAME`."""
+
+    senders: list[Domain] = Field(
+        description="Sender domains that it may use, in the envelope and in `From`.", min_length=1
+    )
+    stream: Name = Field(description="The stream its mail belongs to.")
+    recipients_per_message: int = Field(100, ge=1, le=10000, description="Most recipients of one message.")
+    limits: list[Limit] | None = Field(None, description="In place of `limits` of the fleet.")
+
+
+class Tls(Value):
+    """Where certificates come from."""
+
+    authority: Literal["internal"] = Field(
+        "internal", description="`internal`: the fleet's own authority, kept in the secrets file."
+    )
+    minimum: Literal["TLSv1.2", "TLSv1.3"] = Field("TLSv1.2", description="Oldest protocol on submission.")
+
+
+class Retention(Value):
+    """How long what is kept."""
+
+    ledger: Duration = Field(90 * 86400, description="Rows of the ledger.", examples=["90d"])
+    logs: Duration = Field(14 * 86400, description="Mail logs on the hosts.", examples=["14d"])
+    revisions: int = Field(10, ge=2, le=100, description="Revisions kept on a host.")
+
+
+class Mailbox(Value):
+    """A mailbox of the mailbox role; its secret stands under `mailboxes/NAME`."""
+
+    addresses: list[str] = Field(
+        default_factory=list,
+        description="Local parts delivered there, at every domain of the fleet.",
+        examples=[["postmaster", "abuse"]],
+    )
+
+
+class Fleet(Value):
+    """Everything that one inventory describes."""
+
+    version: Literal[1] = Field(description="Version of the inventory's form.")
+    fleet: Name = Field(description="Name of the fleet.", examples=["reference"])
+    ssh: Ssh = Field(default_factory=lambda: Ssh.model_validate({}), description="How the hosts are reached.")
+    network: NetworkPlan = Field(description="Networks and addresses.")
+    domains: Domains = Field(description="Domains of the fleet.")
+    hosts: dict[Name, Host] = Field(description="The machines.", min_length=1)
+    balancing: Balancing = Field(description="Where applications submit to.")
+    streams: dict[Name, Stream] = Field(description="Kinds of mail.", min_length=1)
+    pools: dict[Name, Pool] = Field(description="Outgoing sides.", min_length=1)
+    providers: dict[Name, Provider] = Field(
+        default_factory=dict, description="Mailbox providers; `default` holds the limits for all others."
+    )
+    credentials: dict[Name, Credential] = Field(default_factory=dict, description="Who may submit.")
+    limits: list[Limit] = Field(
+        default_factory=list, description="Limits of every credential that has none of its own."
+    )
+    mailboxes: dict[Name, Mailbox] = Field(
+        default_factory=dict, description="Mailboxes of the fleet's own people."
+    )
+    tls: Tls = Field(default_factory=lambda: Tls.model_validate({}), description="Certificates.")
+    retention: Retention = Field(
+        default_factory=lambda: Retention.model_validate({}), description="How long what is kept."
+    )
+    parameters: dict[Name, Parameters] = Field(
+        default_factory=dict,
+        description="Escape hatch: extra main.cf parameters by Postfix instance, on every host.",
+    )
+    templates: str | None = Field(
+        None,
+        description="Overlay folder, relative to the inventory; a file there replaces the built-in of that path.",
+    )
+
+    def hosts_with(self, role: Role) -> Mapping[str, Host]:
+        """Hosts that have ``role``, by name, in the inventory's order."""
+        return {name: host for name, host in self.hosts.items() if role in host.roles}
+
+    def host_name(self, host: str) -> str:
+        """Fully qualified name of a host."""
+        return f"{host}.{self.domains.infrastructure}"
+
+    def interface_of(self, host: str) -> str:
+        """Network interface that carries the addresses of ``host``."""
+        return self.hosts[host].interface or self.network.interface
+
+    def limits_of(self, credential: str) -> tuple[Limit, ...]:
+        """Limits in force for a credential: its own, else the fleet's."""
+        own = self.credentials[credential].limits
+        return tuple(self.limits if own is None else own)
+
+    def pools_of(self, host: str) -> tuple[str, ...]:
+        """Pools that ``host`` has a source address for, in the inventory's order."""
+        used = {source.pool for source in self.hosts[host].sources}
+        return tuple(pool for pool in self.pools if pool in used)
+
+    def sources_of(self, pool: str) -> Iterator[tuple[str, Source]]:
+        """(host, source) for every source address of ``pool``, in the inventory's order."""
+        for name, host in self.hosts.items():
+            for source in host.sources:
+                if source.pool == pool:
+                    yield name, source
+
+    def relays_of(self, pool: str) -> tuple[str, ...]:
+        """Relay hosts that carry ``pool``, in the inventory's order."""
+        return tuple(dict.fromkeys(host for host, _ in self.sources_of(pool)))
+
+    def received_domains(self) -> tuple[str, ...]:
+        """Domains whose MX is the feedback role: infrastructure, sending, bounce and feedback ones."""
+        domains = [self.domains.infrastructure, self.domains.feedback]
+        for name, domain in self.domains.sending.items():
+            domains += [name, domain.bounce]
+        return tuple(dict.fromkeys(domains))

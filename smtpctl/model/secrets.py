@@ -1,0 +1,55 @@
+"""Secrets by name, as values: never printed, never compared in clear, with placeholders where there is no key.
+
+Names (a path each):
+
+- ``dkim/DOMAIN/SELECTOR/private`` (PEM, PKCS#8) and ``…/public`` (base64 for the ``p=`` tag, RFC 6376 §3.6.1, RFC 8463)
+- ``tls/ca/certificate``, ``tls/ca/key``; ``tls/NAME/certificate`` (leaf, then CA) and ``tls/NAME/key`` (PEM); NAME is
+  a host's name
+- ``credentials/NAME/password`` and ``…/scram`` (Dovecot's ``{SCRAM-SHA-256}iterations,salt,stored,server``)
+- ``mailboxes/NAME/password`` and ``…/scram`` (same form)
+- ``database/ROLE/password`` and ``…/verifier`` (PostgreSQL's ``SCRAM-SHA-256$iterations:salt$stored:server``); ROLE is
+  ``writer_HOST``, ``policy_HOST``, ``feedback_HOST``, ``reader`` or ``operator``
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from smtpctl.errors import SecretsError
+
+#: Parts of a name whose values are public: they may stand in a diff.
+PUBLIC_SUFFIXES = ("/public", "/certificate")
+
+
+class Secrets(Mapping[str, str]):
+    """All secrets of a fleet. With ``placeholders`` a missing one reads as ``PLACEHOLDER(name)``: CI renders so."""
+
+    def __init__(self, values: Mapping[str, str], *, placeholders: bool = False) -> None:
+        self._values = dict(values)
+        self.placeholders = placeholders
+
+    def __getitem__(self, name: str) -> str:
+        if name in self._values:
+            return self._values[name]
+        if self.placeholders:
+            return f"PLACEHOLDER({name})"
+        raise SecretsError(f"secret {name!r} is missing", hint="run: smtpctl secrets init INVENTORY")
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self._values))
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"<Secrets: {len(self._values)} values>"
+
+    def mask(self, text: str) -> str:
+        """``text`` with every secret value replaced by ``<secret NAME>``; public parts stay."""
+        for name, value in sorted(self._values.items(), key=lambda item: -len(item[1])):
+            if len(value) >= 8 and not name.endswith(PUBLIC_SUFFIXES) and value in text:
+                text = text.replace(value, f"<secret {name}>")
+        return text
