@@ -54,7 +54,7 @@ class Check:
 
     ``command`` is an argument list. The check fails on a non-zero exit, and on any output line that matches one
     of ``fatal_output`` (regular expressions): ``postconf`` and ``systemd-analyze`` only warn about errors.
-    ``needs`` is a program; when it is not installed yet, the check runs after packages were installed.
+    ``paths`` are patterns (fnmatch); the check runs when a file that matches one of them changes.
     """
 
     name: str

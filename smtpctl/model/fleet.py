@@ -29,9 +29,7 @@ RESERVED_INSTANCES = ("submission", "feedback", "mailbox", "healthcheck")
 
 def _domain(value: str) -> str:
     if len(value) > 253 or not _DOMAIN.fullmatch(value):
-        raise ValueError(
-            f"{value!r} is not a domain name in lower case, such as mail.example.com (RFC 1035 §2.3.1)"
-        )
+        raise ValueError(f"{value!r} is not a domain name in lower case, such as mail.example.com (RFC 1035 §2.3.1)")
     return value
 
 
@@ -130,9 +128,7 @@ class NetworkPlan(Value):
         min_length=1,
         examples=[["192.0.2.0/28"]],
     )
-    interface: str = Field(
-        "eth0", description="Interface that carries the hosts' addresses.", examples=["eth0"]
-    )
+    interface: str = Field("eth0", description="Interface that carries the hosts' addresses.", examples=["eth0"])
     prefix: int = Field(24, ge=8, le=128, description="Prefix length of the hosts' network.", examples=[24])
     resolver: Literal["local", "system"] = Field(
         "local",
@@ -185,9 +181,7 @@ class Source(Value):
     address: Address = Field(description="Source address, on this host only.")
     helo: Domain = Field(description="Name said in EHLO; its A record and PTR are this address.")
     pool: Name = Field(description="The pool that uses it.")
-    weight: int = Field(
-        1, ge=1, le=1000, description="Share of the pool's mail, relative to its other addresses."
-    )
+    weight: int = Field(1, ge=1, le=1000, description="Share of the pool's mail, relative to its other addresses.")
 
 
 class Host(Value):
@@ -206,9 +200,7 @@ class Host(Value):
 class Balancing(Value):
     """The one name and address that applications submit to."""
 
-    name: Domain = Field(
-        description="Name in the submission certificate.", examples=["smtp.mail.example.com"]
-    )
+    name: Domain = Field(description="Name in the submission certificate.", examples=["smtp.mail.example.com"])
     virtual_address: InterfaceAddress | None = Field(
         None,
         description="Address that the balancers hold one at a time (VRRP); none with a single balancer.",
@@ -230,9 +222,7 @@ class Pool(Value):
     queue_lifetime: Duration = Field(
         5 * 86400, description="How long a message is tried before it is returned.", examples=["5d"]
     )
-    parameters: Parameters = Field(
-        default_factory=dict, description="Escape hatch: extra main.cf parameters."
-    )
+    parameters: Parameters = Field(default_factory=dict, description="Escape hatch: extra main.cf parameters.")
 
 
 class Provider(Value):
@@ -323,9 +313,7 @@ class Fleet(Value):
     limits: list[Limit] = Field(
         default_factory=list, description="Limits of every credential that has none of its own."
     )
-    mailboxes: dict[Name, Mailbox] = Field(
-        default_factory=dict, description="Mailboxes of the fleet's own people."
-    )
+    mailboxes: dict[Name, Mailbox] = Field(default_factory=dict, description="Mailboxes of the fleet's own people.")
     tls: Tls = Field(default_factory=lambda: Tls.model_validate({}), description="Certificates.")
     retention: Retention = Field(
         default_factory=lambda: Retention.model_validate({}), description="How long what is kept."
