@@ -13,15 +13,20 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 INVENTORY_VERSION = 1
 
 _LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
 _DOMAIN = re.compile(rf"(?:{_LABEL}\.)+{_LABEL}")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
-_DURATION = re.compile(r"(\d+)(s|m|h|d)")
+_DURATION = re.compile(r"(\d{1,9})(s|m|h|d)")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_LONGEST = 10 * 366 * 86400
+_LOCAL_PART = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?")
+_ABSOLUTE_PATH = re.compile(r"(/[A-Za-z0-9._@+-]+)+")
+_INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
+_LOGIN = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 
 #: Names that smtpctl uses for its own Postfix instances; a pool may not take them.
 RESERVED_INSTANCES = ("submission", "feedback", "mailbox", "healthcheck")
@@ -41,9 +46,12 @@ def _name(value: str) -> str:
 
 def _address(value: str) -> str:
     try:
-        return str(ipaddress.ip_address(value))
+        address = ipaddress.ip_address(value)
     except ValueError:
-        raise ValueError(f"{value!r} is not an IP address") from None
+        raise ValueError(f"{value!r} is not an IP address, such as 192.0.2.11 or 2001:db8::11") from None
+    if isinstance(address, ipaddress.IPv6Address) and (address.scope_id or address.ipv4_mapped):
+        raise ValueError(f"{value!r} is not a plain IPv6 address: no %interface, no IPv4 address inside")
+    return str(address)
 
 
 def _network(value: str) -> str:
@@ -63,16 +71,64 @@ def _interface_address(value: str) -> str:
 
 
 def _seconds(value: object) -> object:
-    if isinstance(value, str):
-        match = _DURATION.fullmatch(value)
-        if not match:
-            raise ValueError(f"{value!r} is not a duration: a number and s, m, h or d, such as 30s or 5d")
-        return int(match[1]) * _UNITS[match[2]]
-    raise ValueError(f"{value!r} is not a duration: a number and s, m, h or d, such as 30s or 5d")
+    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if not match:
+        raise ValueError(f"{value!r} is not a duration: a number and s, m, h or d, such as 30s or 5d")
+    seconds = int(match[1]) * _UNITS[match[2]]
+    if not 1 <= seconds <= _LONGEST:
+        raise ValueError(f"{value!r} is not a duration between 1s and {_LONGEST // 86400}d")
+    return seconds
 
 
-Domain = Annotated[str, AfterValidator(_domain)]
-Name = Annotated[str, AfterValidator(_name)]
+def _local_part(value: str) -> str:
+    if not _LOCAL_PART.fullmatch(value):
+        raise ValueError(f"{value!r} is not the part of an address before its '@', in lower case, such as postmaster")
+    return value
+
+
+def _absolute_path(value: str) -> str:
+    if not _ABSOLUTE_PATH.fullmatch(value):
+        raise ValueError(f"{value!r} is not an absolute path of letters, digits and . _ @ + - such as /etc/key.pem")
+    return value
+
+
+def _interface(value: str) -> str:
+    if not _INTERFACE.fullmatch(value):
+        raise ValueError(f"{value!r} is not the name of a network interface, such as eth0")
+    return value
+
+
+def _login(value: str) -> str:
+    if not _LOGIN.fullmatch(value):
+        raise ValueError(f"{value!r} is not a login name, such as root")
+    return value
+
+
+def _parameter_value(value: object) -> object:
+    """Text of a main.cf parameter. A whole number is taken as its digits; a line break would start a parameter of
+    its own, past every check of names."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, bool):
+        word = "yes" if value else "no"
+        message = f"{str(value).lower()} is not a value that Postfix knows: write {word}"
+        raise ValueError(message)  # noqa: TRY004 - pydantic collects ValueError, and would let a TypeError through
+    if isinstance(value, str) and not value.isprintable():
+        raise ValueError(f"{value!r} holds a line break or control character: write the value on one line")
+    return value
+
+
+def _form(pattern: re.Pattern[str]) -> WithJsonSchema:
+    """What the JSON schema says of a text with this form, for editors."""
+    return WithJsonSchema({"type": "string", "pattern": f"^{pattern.pattern}$"})
+
+
+Domain = Annotated[str, AfterValidator(_domain), _form(_DOMAIN)]
+Name = Annotated[str, AfterValidator(_name), _form(_NAME)]
+LocalPart = Annotated[str, AfterValidator(_local_part), _form(_LOCAL_PART)]
+AbsolutePath = Annotated[str, AfterValidator(_absolute_path), _form(_ABSOLUTE_PATH)]
+Interface = Annotated[str, AfterValidator(_interface), _form(_INTERFACE)]
+Login = Annotated[str, AfterValidator(_login), _form(_LOGIN)]
 Address = Annotated[str, AfterValidator(_address)]
 Network = Annotated[str, AfterValidator(_network)]
 InterfaceAddress = Annotated[str, AfterValidator(_interface_address)]
@@ -80,7 +136,11 @@ InterfaceAddress = Annotated[str, AfterValidator(_interface_address)]
 Duration = Annotated[
     int, BeforeValidator(_seconds, json_schema_input_type=Annotated[str, Field(pattern=r"^\d+[smhd]$")])
 ]
-Parameters = dict[Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")], str]
+#: main.cf parameters (postconf(5)): name -> value.
+Parameters = dict[
+    Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")],
+    Annotated[str, BeforeValidator(_parameter_value, json_schema_input_type=str | int)],
+]
 
 
 class Role(StrEnum):
@@ -103,7 +163,7 @@ class Value(BaseModel):
 class Ssh(Value):
     """How the controller reaches the hosts. Host keys come from ``known_hosts`` only; unknown ones are refused."""
 
-    user: str = Field("root", description="Login name on the hosts.", examples=["root", "deploy"])
+    user: Login = Field("root", description="Login name on the hosts.", examples=["root", "deploy"])
     port: int = Field(22, ge=1, le=65535, description="TCP port of sshd.")
     identity: str | None = Field(
         None,
@@ -128,13 +188,13 @@ class NetworkPlan(Value):
         min_length=1,
         examples=[["192.0.2.0/28"]],
     )
-    interface: str = Field("eth0", description="Interface that carries the hosts' addresses.", examples=["eth0"])
+    interface: Interface = Field("eth0", description="Interface that carries the hosts' addresses.", examples=["eth0"])
     prefix: int = Field(24, ge=8, le=128, description="Prefix length of the hosts' network.", examples=[24])
     resolver: Literal["local", "system"] = Field(
         "local",
         description="`local`: a validating unbound on every host; `system`: leave /etc/resolv.conf alone.",
     )
-    trust_anchor_file: str = Field(
+    trust_anchor_file: AbsolutePath = Field(
         "/usr/share/dns/root.key",
         description="File on the hosts with the resolver's DNSSEC trust anchor.",
         examples=["/usr/share/dns/root.key"],
@@ -188,8 +248,9 @@ class Host(Value):
     """A machine with its roles."""
 
     address: Address = Field(description="Its own address, unique in the fleet.")
-    roles: list[Role] = Field(description="Jobs of this host, any set.", min_length=1)
-    interface: str | None = Field(None, description="Overrides `network.interface`.")
+    # YAML knows no enumerations: a role comes as text, and becomes a Role here in spite of `strict`.
+    roles: list[Annotated[Role, Field(strict=False)]] = Field(description="Jobs of this host, any set.", min_length=1)
+    interface: Interface | None = Field(None, description="Overrides `network.interface`.")
     sources: list[Source] = Field(default_factory=list, description="Source addresses (relay role).")
     parameters: dict[Name, Parameters] = Field(
         default_factory=dict,
@@ -255,6 +316,13 @@ class Limit(Value):
         description="How many may go at once; default: the larger of count/100 and one message's recipients.",
     )
 
+    def burst_for(self, recipients_per_message: int) -> int:
+        """The burst in force for a credential whose messages may have that many recipients; never below 1."""
+        if self.burst is not None:
+            return self.burst
+        one_message = recipients_per_message if self.counted == "recipients" else 1
+        return max(self.count // 100, one_message)
+
 
 class Credential(Value):
     """What an application signs in with. Its secret stands in the secrets file under `credentials/NAME`."""
@@ -287,7 +355,7 @@ class Retention(Value):
 class Mailbox(Value):
     """A mailbox of the mailbox role; its secret stands under `mailboxes/NAME`."""
 
-    addresses: list[str] = Field(
+    addresses: list[LocalPart] = Field(
         default_factory=list,
         description="Local parts delivered there, at every domain of the fleet.",
         examples=[["postmaster", "abuse"]],
@@ -359,6 +427,10 @@ class Fleet(Value):
     def relays_of(self, pool: str) -> tuple[str, ...]:
         """Relay hosts that carry ``pool``, in the inventory's order."""
         return tuple(dict.fromkeys(host for host, _ in self.sources_of(pool)))
+
+    def all_providers(self) -> dict[str, Provider]:
+        """Providers by name, with ``default`` (limits for everyone else) always among them."""
+        return {"default": Provider.model_validate({"connections": 5})} | self.providers
 
     def received_domains(self) -> tuple[str, ...]:
         """Domains whose MX is the feedback role: infrastructure, sending, bounce and feedback ones."""
