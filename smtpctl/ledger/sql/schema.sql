@@ -1,0 +1,377 @@
+-- The ledger: what became of every message, one row for each fact.
+--
+-- Applied by psql as the superuser, on a new database and on an existing one alike (every statement may run again):
+--   psql --no-psqlrc --set ON_ERROR_STOP=1 --single-transaction --dbname smtpctl --file schema.sql
+--
+-- Three group roles, all NOLOGIN. ledger_owner owns everything and is nobody's login. ledger_writer is granted to the
+-- hosts' own roles: it adds rows and moves its position, and reads nothing that names a person. ledger_reader is
+-- granted to people.
+
+DO $$
+DECLARE
+  role_name text;
+BEGIN
+  FOREACH role_name IN ARRAY ARRAY['ledger_owner', 'ledger_writer', 'ledger_reader'] LOOP
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
+      EXECUTE format('CREATE ROLE %I NOLOGIN', role_name);
+    END IF;
+  END LOOP;
+END
+$$;
+
+CREATE SCHEMA IF NOT EXISTS ledger AUTHORIZATION ledger_owner;
+SET ROLE ledger_owner;
+SET search_path = ledger, pg_catalog;
+SET client_min_messages = warning;
+
+-- Subjects ------------------------------------------------------------------------------------------------------------
+-- An address stands here and nowhere else; every other table names it by its number. The domain is in clear, for
+-- statistics; `lookup` is a hash under the key numbered `lookup_key`, once addresses are sealed.
+
+CREATE TABLE IF NOT EXISTS subjects (
+  id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  address     text NOT NULL UNIQUE,
+  domain      text NOT NULL,
+  lookup      bytea UNIQUE,
+  lookup_key  smallint,
+  first_seen  timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX IF NOT EXISTS subjects_domain ON subjects (domain);
+COMMENT ON TABLE subjects IS 'Every address once: recipients, senders, report addresses. Lower case.';
+
+-- Sources: how far each host's mail log has been read -----------------------------------------------------------------
+
+CREATE TABLE IF NOT EXISTS sources (
+  id          integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  host        text NOT NULL,
+  log         text NOT NULL,
+  generation  bigint NOT NULL DEFAULT 0,
+  position    bigint NOT NULL DEFAULT 0,
+  marks       jsonb NOT NULL DEFAULT '{}',
+  next_row    bigint NOT NULL DEFAULT 1,
+  lines       bigint NOT NULL DEFAULT 0,
+  last_at     timestamptz,
+  updated_at  timestamptz NOT NULL DEFAULT now(),
+  UNIQUE (host, log)
+);
+COMMENT ON TABLE sources IS 'One row a followed log. Changed in the transaction that stores the rows of what was read.';
+COMMENT ON COLUMN sources.generation IS 'Counts the files that bore this name, one after another.';
+COMMENT ON COLUMN sources.position IS 'Bytes of the current file that are in the ledger; always just after a newline.';
+COMMENT ON COLUMN sources.marks IS 'Fingerprints by which the file is known again, whatever its name or inode.';
+COMMENT ON COLUMN sources.next_row IS 'Numbers rows of this source; a row''s id is (source id << 40) + number.';
+
+-- Messages: one row for each queue entry on one instance ---------------------------------------------------------------
+
+CREATE TABLE IF NOT EXISTS messages (
+  id               bigint NOT NULL,
+  started_at       timestamptz NOT NULL,
+  ended_at         timestamptz,
+  source           integer NOT NULL,
+  host             text NOT NULL,
+  instance         text NOT NULL,
+  queue_id         text NOT NULL,
+  origin           text,
+  role             text,
+  pool             text,
+  stream           text,
+  credential       text,
+  client_name      text,
+  client_address   inet,
+  message_id       text,
+  sender           bigint,
+  sender_domain    text,
+  size             bigint,
+  recipients       integer,
+  activations      integer NOT NULL DEFAULT 0,
+  first_active_at  timestamptz,
+  parent           bigint,
+  parent_kind      text,
+  end_kind         text,
+  PRIMARY KEY (id, started_at)
+) PARTITION BY RANGE (started_at);
+CREATE INDEX IF NOT EXISTS messages_queue_id ON messages (queue_id);
+CREATE INDEX IF NOT EXISTS messages_message_id ON messages (message_id);
+CREATE INDEX IF NOT EXISTS messages_sender ON messages (sender) WHERE sender IS NOT NULL;
+CREATE INDEX IF NOT EXISTS messages_parent ON messages (parent) WHERE parent IS NOT NULL;
+CREATE INDEX IF NOT EXISTS messages_open ON messages (source) WHERE ended_at IS NULL;
+CREATE INDEX IF NOT EXISTS messages_ended ON messages (source, ended_at);
+COMMENT ON TABLE messages IS 'A queue entry of one Postfix instance: the same mail has one on each instance it passes.';
+COMMENT ON COLUMN messages.origin IS 'smtp, local (sendmail), internal (a notification or a forwarded copy), or null: began before the log did.';
+COMMENT ON COLUMN messages.parent IS 'The message on the same host that this one came from; parent_kind says how.';
+COMMENT ON COLUMN messages.parent_kind IS 'bounce, delay, success, postmaster, forward, requeue, filter.';
+COMMENT ON COLUMN messages.end_kind IS 'removed (all recipients done), canceled, discarded, deleted, expired, requeued, replaced.';
+
+-- Deliveries: one row for each attempt to hand one recipient on ---------------------------------------------------------
+
+CREATE TABLE IF NOT EXISTS deliveries (
+  id                  bigint NOT NULL,
+  at                  timestamptz NOT NULL,
+  message             bigint NOT NULL,
+  source              integer NOT NULL,
+  host                text NOT NULL,
+  instance            text NOT NULL,
+  role                text,
+  pool                text,
+  stream              text,
+  recipient           bigint NOT NULL,
+  original_recipient  bigint,
+  domain              text NOT NULL,
+  provider            text,
+  transport           text NOT NULL,
+  source_address      inet,
+  relay_name          text,
+  relay_address       inet,
+  relay_port          integer,
+  connection_use      integer,
+  delay               real,
+  delay_queue         real,
+  delay_manager       real,
+  delay_connect       real,
+  delay_transfer      real,
+  tls                 text,
+  status              text NOT NULL,
+  dsn                 text,
+  reply_code          smallint,
+  reply               text,
+  queued_as           text,
+  hardness            text,
+  category            text,
+  PRIMARY KEY (id, at)
+) PARTITION BY RANGE (at);
+CREATE INDEX IF NOT EXISTS deliveries_message ON deliveries (message);
+CREATE INDEX IF NOT EXISTS deliveries_recipient ON deliveries (recipient, at);
+CREATE INDEX IF NOT EXISTS deliveries_queued_as ON deliveries (queued_as) WHERE queued_as IS NOT NULL;
+COMMENT ON TABLE deliveries IS 'One attempt to hand one recipient on, as the log line says it.';
+COMMENT ON COLUMN deliveries.status IS 'sent, deferred, bounced, expired, …: Postfix''s word. deliverable and undeliverable are probes, not mail.';
+COMMENT ON COLUMN deliveries.queued_as IS 'The queue id that the next hop gave in its reply.';
+COMMENT ON COLUMN deliveries.delay IS 'Seconds since the message arrived; then before the queue manager, in it, connecting, transferring.';
+COMMENT ON COLUMN deliveries.hardness IS 'hard, soft or undetermined; null when the attempt succeeded.';
+
+-- Events: what else happened --------------------------------------------------------------------------------------------
+
+CREATE TABLE IF NOT EXISTS events (
+  id         bigint NOT NULL,
+  at         timestamptz NOT NULL,
+  source     integer NOT NULL,
+  host       text NOT NULL,
+  instance   text NOT NULL,
+  kind       text NOT NULL,
+  message    bigint,
+  sender     bigint,
+  recipient  bigint,
+  detail     jsonb NOT NULL DEFAULT '{}',
+  PRIMARY KEY (id, at)
+) PARTITION BY RANGE (at);
+CREATE INDEX IF NOT EXISTS events_message ON events (message) WHERE message IS NOT NULL;
+CREATE INDEX IF NOT EXISTS events_recipient ON events (recipient, at) WHERE recipient IS NOT NULL;
+CREATE INDEX IF NOT EXISTS events_kind ON events (kind, at);
+COMMENT ON TABLE events IS 'Decisions (reject, hold, filter, policy), signatures, changes by hand, starts and stops, gaps in a log.';
+
+-- Lines that were not understood: how many of each shape, and one of them ------------------------------------------------
+
+CREATE TABLE IF NOT EXISTS unknown_lines (
+  source    integer NOT NULL,
+  shape     text NOT NULL,
+  count     bigint NOT NULL,
+  sample    text NOT NULL,
+  first_at  timestamptz NOT NULL,
+  last_at   timestamptz NOT NULL,
+  PRIMARY KEY (source, shape)
+);
+
+-- Bounces and complaints, as the feedback processor receives them ---------------------------------------------------------
+-- Not partitioned: they are few, and `dedupe` has to be unique over all of them.
+
+CREATE TABLE IF NOT EXISTS bounces (
+  id                   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  received_at          timestamptz NOT NULL,
+  dedupe               bytea NOT NULL UNIQUE,
+  host                 text NOT NULL,
+  kind                 text NOT NULL DEFAULT 'dsn',
+  recipient            bigint,
+  recipient_domain     text,
+  provider             text,
+  envelope_to          text NOT NULL,
+  reporting_mta        text,
+  remote_mta           text,
+  action               text NOT NULL,
+  status               text,
+  diagnostic           text,
+  hardness             text NOT NULL,
+  category             text NOT NULL,
+  original_message_id  text,
+  original_queue_id    text,
+  report_message_id    text,
+  arrival_at           timestamptz,
+  last_attempt_at      timestamptz
+);
+CREATE INDEX IF NOT EXISTS bounces_received ON bounces (received_at);
+CREATE INDEX IF NOT EXISTS bounces_recipient ON bounces (recipient);
+CREATE INDEX IF NOT EXISTS bounces_original_message ON bounces (original_message_id);
+COMMENT ON TABLE bounces IS 'Failures and delays that arrived by mail, one row for each recipient that a report names.';
+COMMENT ON COLUMN bounces.dedupe IS 'Hash of what makes the report unique, so that a repeated LMTP transaction adds no row.';
+COMMENT ON COLUMN bounces.recipient IS 'The original recipient; null when the report names none.';
+COMMENT ON COLUMN bounces.envelope_to IS 'Our own address that the report came to.';
+COMMENT ON COLUMN bounces.action IS 'failed, delayed, delivered, relayed or expanded (RFC 3464 §2.3.3).';
+COMMENT ON COLUMN bounces.status IS 'Enhanced status code (RFC 3463).';
+
+CREATE TABLE IF NOT EXISTS complaints (
+  id                   bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  received_at          timestamptz NOT NULL,
+  dedupe               bytea NOT NULL UNIQUE,
+  host                 text NOT NULL,
+  feedback_type        text NOT NULL,
+  recipient            bigint,
+  recipient_domain     text,
+  provider             text,
+  envelope_to          text NOT NULL,
+  source_address       inet,
+  original_message_id  text,
+  user_agent           text
+);
+CREATE INDEX IF NOT EXISTS complaints_received ON complaints (received_at);
+CREATE INDEX IF NOT EXISTS complaints_recipient ON complaints (recipient);
+COMMENT ON TABLE complaints IS 'Feedback-loop reports (RFC 5965).';
+
+CREATE TABLE IF NOT EXISTS suppressions (
+  recipient  bigint NOT NULL,
+  stream     text NOT NULL DEFAULT '',
+  reason     text NOT NULL,
+  since      timestamptz NOT NULL DEFAULT now(),
+  until      timestamptz,
+  PRIMARY KEY (recipient, stream)
+);
+COMMENT ON TABLE suppressions IS 'Addresses that we no longer send to; an empty stream means every stream.';
+
+-- Functions ---------------------------------------------------------------------------------------------------------------
+
+CREATE OR REPLACE FUNCTION domain_of(address text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN position('@' IN address) > 0 THEN substring(address FROM '[^@]*$') ELSE '' END;
+
+-- The number of an address, made when it is new. The only way for a host to name a subject.
+CREATE OR REPLACE FUNCTION subject(wanted text) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
+DECLARE
+  found_id bigint;
+  canonical constant text := lower(wanted);
+BEGIN
+  IF wanted IS NULL OR wanted = '' THEN
+    RETURN NULL;
+  END IF;
+  SELECT id INTO found_id FROM subjects WHERE address = canonical;
+  IF found_id IS NULL THEN
+    INSERT INTO subjects (address, domain) VALUES (canonical, domain_of(canonical))
+      ON CONFLICT (address) DO NOTHING RETURNING id INTO found_id;
+    IF found_id IS NULL THEN
+      SELECT id INTO found_id FROM subjects WHERE address = canonical;
+    END IF;
+  END IF;
+  RETURN found_id;
+END
+$$;
+
+-- The same for many addresses at once, in their order. New ones are inserted in one order by every host, so that two
+-- hosts that meet the same addresses wait for each other instead of locking each other.
+CREATE OR REPLACE FUNCTION subject_numbers(wanted text[]) RETURNS bigint[]
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
+BEGIN
+  INSERT INTO subjects (address, domain)
+    SELECT lower(item), domain_of(lower(item)) FROM unnest(wanted) AS item
+    WHERE NOT EXISTS (SELECT FROM subjects WHERE address = lower(item))
+    GROUP BY lower(item) ORDER BY lower(item) COLLATE "C"
+    ON CONFLICT (address) DO NOTHING;
+  RETURN (SELECT array_agg(subjects.id ORDER BY ordinal)
+          FROM unnest(wanted) WITH ORDINALITY AS list (item, ordinal)
+          JOIN subjects ON subjects.address = lower(item));
+END
+$$;
+
+-- Make the partition of one day in each partitioned table, if it is not there.
+CREATE OR REPLACE FUNCTION make_day(day date) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
+DECLARE
+  parent text;
+  child text;
+BEGIN
+  FOREACH parent IN ARRAY ARRAY['messages', 'deliveries', 'events'] LOOP
+    child := parent || to_char(day, '_YYYYMMDD');
+    IF to_regclass('ledger.' || child) IS NULL THEN
+      -- Two hosts may need the same new day at once: the second waits here and finds it made.
+      PERFORM pg_advisory_xact_lock(hashtext('ledger.make_day'));
+      EXECUTE format(
+        'CREATE TABLE IF NOT EXISTS ledger.%I PARTITION OF ledger.%I FOR VALUES FROM (%L) TO (%L)',
+        child, parent, day::timestamp AT TIME ZONE 'UTC', (day + 1)::timestamp AT TIME ZONE 'UTC');
+    END IF;
+  END LOOP;
+END
+$$;
+
+-- Make partitions `ahead` days from today.
+CREATE OR REPLACE FUNCTION make_days(ahead integer DEFAULT 7) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
+  SELECT ledger.make_day(((now() AT TIME ZONE 'UTC')::date + ahead_of_today)) FROM generate_series(-1, ahead) AS ahead_of_today;
+$$;
+
+-- Drop what is older than `keep`: whole partitions, rows of the small tables, subjects that nothing names any more.
+-- Return the number of partitions dropped. Not for the hosts: it is run by the control host's timer, as owner.
+CREATE OR REPLACE FUNCTION drop_days(keep interval) RETURNS integer
+LANGUAGE plpgsql SET search_path = ledger, pg_temp AS $$
+DECLARE
+  child text;
+  dropped integer := 0;
+  limit_day constant date := ((now() - keep) AT TIME ZONE 'UTC')::date;
+BEGIN
+  FOR child IN
+    SELECT relation.relname FROM pg_inherits
+    JOIN pg_class AS relation ON relation.oid = inhrelid
+    JOIN pg_class AS parent ON parent.oid = inhparent
+    WHERE parent.relnamespace = 'ledger'::regnamespace AND relation.relname ~ '_[0-9]{8}$'
+      AND to_date(right(relation.relname, 8), 'YYYYMMDD') < limit_day
+  LOOP
+    EXECUTE format('DROP TABLE ledger.%I', child);
+    dropped := dropped + 1;
+  END LOOP;
+  DELETE FROM bounces WHERE received_at < now() - keep;
+  DELETE FROM complaints WHERE received_at < now() - keep;
+  DELETE FROM unknown_lines WHERE last_at < now() - keep;
+  DELETE FROM subjects AS candidate
+    WHERE first_seen < now() - keep
+      AND NOT EXISTS (SELECT FROM deliveries WHERE recipient = candidate.id)
+      AND NOT EXISTS (SELECT FROM deliveries WHERE original_recipient = candidate.id)
+      AND NOT EXISTS (SELECT FROM messages WHERE sender = candidate.id)
+      AND NOT EXISTS (SELECT FROM events WHERE recipient = candidate.id OR sender = candidate.id)
+      AND NOT EXISTS (SELECT FROM bounces WHERE recipient = candidate.id)
+      AND NOT EXISTS (SELECT FROM complaints WHERE recipient = candidate.id)
+      AND NOT EXISTS (SELECT FROM suppressions WHERE recipient = candidate.id);
+  RETURN dropped;
+END
+$$;
+
+-- What a shipper needs to go on after a restart: the messages of its log that are in the queue, and those that ended so
+-- late that a line about them may still come. No addresses.
+CREATE OR REPLACE FUNCTION open_messages(of_source integer, ended_after timestamptz)
+RETURNS TABLE (id bigint, started_at timestamptz, ended_at timestamptz, instance text, queue_id text, origin text,
+               pool text, stream text, activations integer)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
+  SELECT id, started_at, ended_at, instance, queue_id, origin, pool, stream, activations
+  FROM ledger.messages WHERE source = of_source AND (ended_at IS NULL OR ended_at >= ended_after);
+$$;
+
+-- Rights ------------------------------------------------------------------------------------------------------------------
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA ledger FROM PUBLIC;
+GRANT USAGE ON SCHEMA ledger TO ledger_writer, ledger_reader;
+
+GRANT SELECT, INSERT, UPDATE ON sources, unknown_lines TO ledger_writer;
+GRANT INSERT ON messages, deliveries, events, bounces, complaints TO ledger_writer;
+-- UPDATE … FROM and ON CONFLICT read the columns that they find the row by, and nothing else.
+GRANT SELECT (id, started_at, activations), UPDATE ON messages TO ledger_writer;
+GRANT SELECT (dedupe) ON bounces, complaints TO ledger_writer;
+GRANT EXECUTE ON FUNCTION domain_of(text) TO ledger_writer, ledger_reader;
+GRANT EXECUTE ON FUNCTION subject(text), subject_numbers(text[]), make_day(date), make_days(integer),
+  open_messages(integer, timestamptz) TO ledger_writer;
+
+GRANT SELECT ON ALL TABLES IN SCHEMA ledger TO ledger_reader;
+
+SELECT make_days(7);
+RESET ROLE;

@@ -1,0 +1,108 @@
+"""Fixtures that every part of the tests may use: a throw-away PostgreSQL server, and databases on it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+_NAMES = itertools.count(1)
+
+
+class Cluster:
+    """A PostgreSQL server of this test run: its own data directory, a Unix socket, no network.
+
+    ``fsync`` is off (the machine's power is not what is tested); a crash of the server itself is survived all the same.
+    """
+
+    def __init__(self, programs: Path, directory: Path) -> None:
+        self.directory = directory
+        self.data = directory / "data"
+        self._programs = programs
+        self._user = None if os.geteuid() else pwd.getpwnam("nobody").pw_uid
+        if self._user is not None:
+            os.chown(directory, self._user, -1)
+        self._run(
+            "initdb",
+            "--username=postgres",
+            "--auth=trust",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--no-sync",
+            str(self.data),
+        )
+        with (self.data / "postgresql.conf").open("a") as settings:
+            settings.write(f"listen_addresses = ''\nunix_socket_directories = '{directory}'\nfsync = off\n")
+            settings.write("max_connections = 60\nshared_buffers = 64MB\nlog_min_messages = panic\n")
+        self.start()
+
+    def start(self) -> None:
+        """Start the server and wait until it answers."""
+        self._run("pg_ctl", "start", "-w", "-D", str(self.data), "-l", str(self.directory / "log"))
+
+    def stop(self, mode: str = "fast") -> None:
+        """Stop the server; ``immediate`` is a crash."""
+        self._run("pg_ctl", "stop", "-w", "-m", mode, "-D", str(self.data))
+
+    def conninfo(self, database: str = "postgres", user: str = "postgres") -> str:
+        """Connection string of a database, as libpq takes it."""
+        return f"host={self.directory} dbname={database} user={user}"
+
+    def create_database(self) -> str:
+        """Make an empty database; return its name."""
+        name = f"test_{os.getpid()}_{next(_NAMES)}"
+        with psycopg.connect(self.conninfo(), autocommit=True) as connection:
+            connection.execute(f'CREATE DATABASE "{name}"'.encode())
+        return name
+
+    def drop_database(self, name: str) -> None:
+        """Drop a database, whoever is still connected."""
+        with psycopg.connect(self.conninfo(), autocommit=True) as connection:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
+
+    def apply(self, database: str, script: Path) -> None:
+        """Run an SQL file as the control host does: psql, as the superuser, in one transaction."""
+        command = ["psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--single-transaction"]
+        command += [f"--dbname={self.conninfo(database)}", f"--file={script}"]
+        subprocess.run(command, check=True, capture_output=True)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        command = [str(self._programs / program), *arguments]
+        # pg_ctl's child keeps the pipes open, so its output goes to a file instead of one.
+        with (self.directory / "commands").open("ab") as output:
+            subprocess.run(command, check=True, stdout=output, stderr=output, user=self._user, cwd=self.directory)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Cluster]:
+    """A PostgreSQL server for this test run, stopped and removed at its end."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[4]))
+    if not found:
+        pytest.skip("no PostgreSQL server under /usr/lib/postgresql: apt-get install postgresql")
+    directory = Path(tempfile.mkdtemp(prefix="smtpctl-postgres-", dir="/tmp"))
+    cluster = Cluster(found[-1].parent, directory)
+    yield cluster
+    cluster.stop("immediate")
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def new_database(postgres: Cluster) -> Iterator[Callable[[], str]]:
+    """Make empty databases, by name; dropped after the test."""
+    made: list[str] = []
+
+    def create() -> str:
+        made.append(postgres.create_database())
+        return made[-1]
+
+    yield create
+    for name in made:
+        postgres.drop_database(name)

@@ -1,0 +1,101 @@
+"""The schema on a real server: it can be applied again, and each role can do what it is for and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+import smtpctl.ledger
+
+if TYPE_CHECKING:
+    from tests.conftest import Cluster
+
+SCHEMA = Path(smtpctl.ledger.__file__).parent / "sql" / "schema.sql"
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture
+def database(postgres: Cluster, new_database: Callable[[], str]) -> str:
+    name = new_database()
+    postgres.apply(name, SCHEMA)
+    return name
+
+
+def test_the_schema_can_be_applied_again(postgres: Cluster, database: str) -> None:
+    with psycopg.connect(postgres.conninfo(database)) as connection:
+        connection.execute("SELECT ledger.subject('someone@gmail.test')")
+    postgres.apply(database, SCHEMA)
+    with psycopg.connect(postgres.conninfo(database)) as connection:
+        assert connection.execute("SELECT address, domain FROM ledger.subjects").fetchall() == [
+            ("someone@gmail.test", "gmail.test")
+        ]
+
+
+def test_an_address_has_one_number_in_whatever_case_it_is_written(postgres: Cluster, database: str) -> None:
+    with psycopg.connect(postgres.conninfo(database)) as connection:
+        numbers = connection.execute(
+            "SELECT ledger.subject_numbers(ARRAY['b@x.test', 'A@x.test', 'a@X.test', 'no-domain'])"
+        ).fetchone()
+        one = connection.execute("SELECT ledger.subject('a@x.test')").fetchone()
+    assert numbers is not None
+    assert one is not None
+    b, upper, mixed, _ = numbers[0]
+    assert upper == mixed == one[0] != b
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT address FROM ledger.subjects",
+        "SELECT message_id FROM ledger.messages",
+        "SELECT * FROM ledger.deliveries",
+        "SELECT * FROM ledger.bounces",
+        "DELETE FROM ledger.messages",
+        "TRUNCATE ledger.deliveries",
+        "SELECT ledger.drop_days('1 day')",
+    ],
+)
+def test_a_host_cannot_read_or_remove(postgres: Cluster, database: str, statement: str) -> None:
+    with psycopg.connect(postgres.conninfo(database)) as connection:
+        connection.execute("SET ROLE ledger_writer")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute(statement.encode())
+
+
+def test_a_reader_cannot_change_anything(postgres: Cluster, database: str) -> None:
+    with psycopg.connect(postgres.conninfo(database)) as connection:
+        connection.execute("SET ROLE ledger_reader")
+        connection.execute("SELECT count(*) FROM ledger.deliveries JOIN ledger.messages ON messages.id = message")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("INSERT INTO ledger.suppressions (recipient, reason) VALUES (1, 'x')")
+
+
+def test_partitions_are_made_ahead_and_dropped_by_age(postgres: Cluster, database: str) -> None:
+    count = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'ledger.messages'::regclass"
+    with psycopg.connect(postgres.conninfo(database)) as connection:
+        assert connection.execute(count).fetchone() == (9,)
+        connection.execute("SELECT ledger.make_day('2020-02-29')")
+        connection.execute("SELECT ledger.make_day('2020-02-29')")
+        connection.execute(
+            """INSERT INTO ledger.messages (id, started_at, source, host, instance, queue_id)
+               VALUES (1, '2020-02-29T23:59:59.999Z', 1, 'h', 'postfix', 'ABCDEF')"""
+        )
+        assert connection.execute("SELECT ledger.drop_days('90 days')").fetchone() == (3,)
+        assert connection.execute(count).fetchone() == (9,)
+        assert connection.execute("SELECT count(*) FROM ledger.messages").fetchone() == (0,)
+
+
+def test_a_subject_lives_as_long_as_something_names_it(postgres: Cluster, database: str) -> None:
+    with psycopg.connect(postgres.conninfo(database)) as connection:
+        connection.execute(
+            """SELECT ledger.subject('kept@x.test'), ledger.subject('gone@x.test');
+               UPDATE ledger.subjects SET first_seen = now() - interval '1 year';
+               INSERT INTO ledger.suppressions (recipient, reason) VALUES (ledger.subject('kept@x.test'), 'complaint');
+               SELECT ledger.drop_days('90 days')"""
+        )
+        assert connection.execute("SELECT address FROM ledger.subjects").fetchall() == [("kept@x.test",)]
