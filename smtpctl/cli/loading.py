@@ -1,0 +1,41 @@
+"""What commands load first: the inventory, its secrets, its overlay folder, and the lab's network if it is there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from smtpctl.model.fleet import Fleet
+    from smtpctl.model.secrets import Secrets
+
+#: The INVENTORY argument of every command that speaks of a fleet.
+inventory_argument = click.argument(
+    "inventory",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default="inventory.yml",
+    envvar="SMTPCTL_INVENTORY",
+)
+
+
+def load(inventory: Path, *, placeholders: bool = False) -> tuple[Fleet, Secrets]:
+    """Fleet and secrets of an inventory. Raise InventoryProblems or SecretsError."""
+    from smtpctl.inventory import load_fleet
+    from smtpctl.keys import read_secrets
+
+    return load_fleet(inventory), read_secrets(inventory, placeholders=placeholders)
+
+
+def overlay_of(inventory: Path, fleet: Fleet) -> Path | None:
+    """The fleet's own templates folder, beside its inventory."""
+    return inventory.parent / fleet.templates if fleet.templates else None
+
+
+def enter_network_of(fleet: Fleet) -> None:
+    """Move this process into the lab's network when the fleet is the lab's. Raise LabError when it is not up."""
+    if fleet.ssh.via == "lab":
+        from smtpctl.lab import enter
+
+        enter()

@@ -1,0 +1,160 @@
+"""Rendering of hosts: every layer of a host, its templates, programs and copies, as one desired state."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from smtpctl.errors import TemplateError
+from smtpctl.model.artifacts import Action, Check, DesiredHost, ManagedFile, Probe, Service
+from smtpctl.model.fleet import Fleet
+from smtpctl.model.secrets import Secrets
+from smtpctl.render.context import host_values
+from smtpctl.render.postfix import override_parameters
+from smtpctl.render.programs import build_zipapp, read_source
+from smtpctl.render.roles import FileRule, Role, layers_of
+from smtpctl.render.templates import TemplateTree, template_root
+
+
+def render_fleet(
+    fleet: Fleet, secrets: Secrets, *, overlay: Path | None = None, hosts: Sequence[str] | None = None
+) -> dict[str, DesiredHost]:
+    """Desired state of ``hosts`` (all by default), by name. Raise TemplateError or SecretsError."""
+    tree = TemplateTree(template_root(), overlay)
+    tree.add_filter("override", override_parameters)
+    programs: dict[str, bytes] = {}
+    return {name: _render_host(tree, fleet, secrets, name, programs) for name in hosts or fleet.hosts}
+
+
+def _render_host(
+    tree: TemplateTree, fleet: Fleet, secrets: Secrets, host: str, programs: dict[str, bytes]
+) -> DesiredHost:
+    layers = layers_of(tree, tuple(fleet.hosts[host].roles))
+    values = host_values(fleet, secrets, host, layers)
+    files: dict[str, ManagedFile] = {}
+    for layer, role in layers.items():
+        for file in _files_of_layer(tree, fleet, host, layer, role, values, programs):
+            if file.path in files:
+                raise TemplateError(f"templates/{layer}: {file.path} is rendered by another layer of {host} too")
+            files[file.path] = file
+    _refuse_open_secrets(files.values(), secrets)
+    expand = _Expander(fleet, host)
+    services = tuple(sorted(_services(layers, files, expand), key=lambda service: (service.stage, service.unit)))
+    running = {service.unit for service in services}
+    return DesiredHost(
+        host=host,
+        files=files,
+        packages=tuple(sorted({package for role in layers.values() for package in role.packages})),
+        services=services,
+        checks=tuple(_checks(layers, expand)),
+        probes=tuple(_probes(layers, files, expand)),
+        masked_units=tuple(sorted({unit for role in layers.values() for unit in role.masked} - running)),
+    )
+
+
+class _Expander:
+    """Fills ``{pool}``, ``{address}`` and ``{fqdn}`` in the texts of a role.yml."""
+
+    def __init__(self, fleet: Fleet, host: str) -> None:
+        self._pools = fleet.pools_of(host)
+        self._fleet = fleet
+        self._own = {"address": fleet.hosts[host].address, "fqdn": fleet.host_name(host)}
+
+    def each(self, *texts: str) -> Iterator[dict[str, str]]:
+        """Values to fill in: one set a pool when a text names the pool, else one set."""
+        if not any("{pool" in text for text in texts):
+            yield self._own
+            return
+        for pool in self._pools:
+            yield self._own | {"pool": pool, "pool_port": str(self._fleet.pools[pool].port)}
+
+
+def _fill(text: str, values: Mapping[str, str]) -> str:
+    for name, value in values.items():
+        text = text.replace("{" + name + "}", value)
+    return text
+
+
+def _files_of_layer(
+    tree: TemplateTree,
+    fleet: Fleet,
+    host: str,
+    layer: str,
+    role: Role,
+    values: Mapping[str, Any],
+    programs: dict[str, bytes],
+) -> Iterator[ManagedFile]:
+    for template, target in tree.targets(layer):
+        for extra in _repetitions(fleet, host, target):
+            text = tree.render(template, {**values, **extra})
+            if text.strip():
+                path = _fill(target, extra)
+                yield _managed(path, text.encode(), role)
+    for path, program in role.programs.items():
+        if program.main not in programs:
+            programs[program.main] = build_zipapp(program.main, program.packages)
+        yield _managed(path, programs[program.main], role)
+    for path, source in role.copies.items():
+        yield _managed(path, read_source(source), role)
+
+
+def _repetitions(fleet: Fleet, host: str, target: str) -> Iterator[dict[str, str]]:
+    """Values of the placeholders in a path: one set for each file that the template becomes."""
+    if "{pool}" in target:
+        yield from ({"pool": pool} for pool in fleet.pools_of(host))
+    elif "{domain}" in target:
+        yield from ({"domain": domain} for domain in fleet.domains.sending)
+    else:
+        yield {}
+
+
+def _managed(path: str, content: bytes, role: Role) -> ManagedFile:
+    rule = next((rule for pattern, rule in role.files.items() if fnmatch.fnmatchcase(path, pattern)), FileRule())
+    return ManagedFile(path, content, int(rule.mode, 8), rule.owner, rule.group, rule.secret)
+
+
+def _services(layers: Mapping[str, Role], files: Mapping[str, ManagedFile], expand: _Expander) -> Iterator[Service]:
+    for role in layers.values():
+        for rule in role.services:
+            if rule.when is not None and rule.when not in files:
+                continue
+            for values in expand.each(rule.unit):
+                triggers = [(_fill(path, values), Action.RESTART) for path in rule.restart]
+                triggers += [(_fill(path, values), Action.RELOAD) for path in rule.reload]
+                yield Service(_fill(rule.unit, values), rule.stage, tuple(triggers), rule.oneshot)
+
+
+def _checks(layers: Mapping[str, Role], expand: _Expander) -> Iterator[Check]:
+    for role in layers.values():
+        for rule in role.checks:
+            for values in expand.each(*rule.command, *rule.paths):
+                yield Check(
+                    _fill(rule.name, values),
+                    tuple(_fill(word, values) for word in rule.command),
+                    tuple(_fill(path, values) for path in rule.paths),
+                    tuple(rule.fatal),
+                )
+
+
+def _probes(layers: Mapping[str, Role], files: Mapping[str, ManagedFile], expand: _Expander) -> Iterator[Probe]:
+    for role in layers.values():
+        for rule in role.probes:
+            if rule.when is not None and rule.when not in files:
+                continue
+            for values in expand.each(rule.name, rule.target):
+                target = _fill(rule.target, values)
+                yield Probe(_fill(rule.name, values), rule.kind, target, rule.expect, rule.deadline)
+
+
+def _refuse_open_secrets(files: Iterator[ManagedFile] | Any, secrets: Secrets) -> None:
+    """A secret in a file that is not declared secret is a mistake of a template: it would show in a diff."""
+    for file in files:
+        if not file.secret:
+            text = file.content.decode("utf-8", "replace")
+            if secrets.mask(text) != text:
+                raise TemplateError(
+                    f"{file.path} holds a secret but is not declared `secret: true`",
+                    hint="declare it under `files:` of the role.yml beside the template",
+                )

@@ -1,0 +1,118 @@
+"""``role.yml``: what a folder of templates means to a host besides its files.
+
+Every folder below ``templates/`` is a layer: ``base``, one a role, and shared ones that roles name under ``uses``. Its
+``role.yml`` is read into the values here; text in it may hold ``{pool}``, which stands for each pool of the host, and
+``{address}``, ``{fqdn}``, which stand for the host's own.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from smtpctl.errors import TemplateError
+from smtpctl.render.templates import TemplateTree
+
+#: Who a firewall rule speaks of: everyone, the management networks, every host of the fleet, or the hosts of a role.
+Party = Literal[
+    "anywhere", "management", "fleet", "balancer", "submission", "relay", "feedback", "mailbox", "control"
+]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FileRule(_Part):
+    """Mode, owner and secrecy of the files that a pattern names; what is left out is ``root:root 0644``, open."""
+
+    mode: str = Field("0644", pattern=r"^0[0-7]{3}$")
+    owner: str = "root"
+    group: str = "root"
+    secret: bool = False
+
+
+class Program(_Part):
+    """A zipapp of our own code: ``module:function`` and the packages that it needs."""
+
+    main: str
+    packages: list[str]
+
+
+class ServiceRule(_Part):
+    """A unit, its stage, and which files make it reload or restart. ``when`` names a file without which it is not
+    wanted on this host."""
+
+    unit: str
+    stage: int
+    reload: list[str] = []
+    restart: list[str] = []
+    oneshot: bool = False
+    when: str | None = None
+
+
+class CheckRule(_Part):
+    """A server's own checker; see ``smtpctl.model.artifacts.Check``."""
+
+    name: str
+    command: list[str]
+    paths: list[str]
+    fatal: list[str] = []
+
+
+class ProbeRule(_Part):
+    """A health check; see ``smtpctl.model.artifacts.Probe``."""
+
+    name: str
+    kind: Literal["tcp", "unix", "command"]
+    target: str
+    expect: str = ""
+    deadline: float = 15.0
+    when: str | None = None
+
+
+class FirewallRule(_Part):
+    """Traffic that a role really needs. ``parties`` are sources for ``accept`` and destinations for ``connect``.
+
+    ``ports`` may hold ``pools``: the ports of the fleet's pools and their health-check ports.
+    """
+
+    parties: list[Party]
+    ports: list[int | Literal["pools"]] = []
+    protocol: Literal["tcp", "udp", "vrrp"] = "tcp"
+    user: str | None = None
+
+
+class Role(_Part):
+    """The whole of one ``role.yml``."""
+
+    description: str
+    uses: list[str] = []
+    packages: list[str] = []
+    files: dict[str, FileRule] = {}
+    programs: dict[str, Program] = {}
+    copies: dict[str, str] = {}
+    services: list[ServiceRule] = []
+    checks: list[CheckRule] = []
+    probes: list[ProbeRule] = []
+    accept: list[FirewallRule] = []
+    connect: list[FirewallRule] = []
+    masked: list[str] = []
+
+
+def read_role(tree: TemplateTree, layer: str) -> Role:
+    """The role of a layer. Raise TemplateError naming the file and the field when it is not as it should be."""
+    path = f"{layer}/role.yml"
+    try:
+        return Role.model_validate(yaml.safe_load(tree.read(path)))
+    except (yaml.YAMLError, ValidationError) as error:
+        raise TemplateError(f"templates/{path}: {error}") from None
+
+
+def layers_of(tree: TemplateTree, roles: tuple[str, ...]) -> dict[str, Role]:
+    """Layers of a host in order: base, then shared ones, then its roles as the fleet lists them."""
+    own = {role: read_role(tree, role) for role in roles}
+    shared = dict.fromkeys(name for role in own.values() for name in role.uses)
+    return {name: read_role(tree, name) for name in ("base", *shared)} | own
