@@ -233,6 +233,22 @@ CREATE INDEX IF NOT EXISTS complaints_received ON complaints (received_at);
 CREATE INDEX IF NOT EXISTS complaints_recipient ON complaints (recipient);
 COMMENT ON TABLE complaints IS 'Feedback-loop reports (RFC 5965).';
 
+CREATE TABLE IF NOT EXISTS unclassified_mails (
+  id                 bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  received_at        timestamptz NOT NULL,
+  dedupe             bytea NOT NULL UNIQUE,
+  host               text NOT NULL,
+  kind               text NOT NULL,
+  envelope_to        text NOT NULL,
+  report_message_id  text,
+  size               bigint NOT NULL,
+  content            bytea NOT NULL
+);
+CREATE INDEX IF NOT EXISTS unclassified_mails_received ON unclassified_mails (received_at);
+COMMENT ON TABLE unclassified_mails IS 'What came to a bounce or feedback address and is not a delivery report.';
+COMMENT ON COLUMN unclassified_mails.kind IS 'complaint, auto_reply or other: what it looks like.';
+COMMENT ON COLUMN unclassified_mails.content IS 'Its first 64 KiB, as they came; size is that of the whole.';
+
 CREATE TABLE IF NOT EXISTS suppressions (
   recipient  bigint NOT NULL,
   stream     text NOT NULL DEFAULT '',
@@ -333,6 +349,7 @@ BEGIN
   END LOOP;
   DELETE FROM bounces WHERE received_at < now() - keep;
   DELETE FROM complaints WHERE received_at < now() - keep;
+  DELETE FROM unclassified_mails WHERE received_at < now() - keep;
   DELETE FROM unknown_lines WHERE last_at < now() - keep;
   DELETE FROM subjects AS candidate
     WHERE first_seen < now() - keep
@@ -363,15 +380,18 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA ledger FROM PUBLIC;
 GRANT USAGE ON SCHEMA ledger TO ledger_writer, ledger_reader;
 
 GRANT SELECT, INSERT, UPDATE ON sources, unknown_lines TO ledger_writer;
-GRANT INSERT ON messages, deliveries, events, bounces, complaints TO ledger_writer;
+GRANT INSERT ON messages, deliveries, events, bounces, complaints, unclassified_mails TO ledger_writer;
 -- UPDATE … FROM and ON CONFLICT read the columns that they find the row by, and nothing else.
 GRANT SELECT (id, started_at, activations), UPDATE ON messages TO ledger_writer;
-GRANT SELECT (dedupe) ON bounces, complaints TO ledger_writer;
+GRANT SELECT (dedupe) ON bounces, complaints, unclassified_mails TO ledger_writer;
 GRANT EXECUTE ON FUNCTION domain_of(text) TO ledger_writer, ledger_reader;
 GRANT EXECUTE ON FUNCTION subject(text), subject_numbers(text[]), make_day(date), make_days(integer),
   open_messages(integer, timestamptz) TO ledger_writer;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA ledger TO ledger_reader;
+-- The content is somebody's letter: only the owner reads it.
+REVOKE SELECT ON unclassified_mails FROM ledger_reader;
+GRANT SELECT (id, received_at, host, kind, envelope_to, report_message_id, size) ON unclassified_mails TO ledger_reader;
 
 SELECT make_days(7);
 RESET ROLE;
