@@ -1,0 +1,267 @@
+"""The lab as an object: up, down, status, and what is done to one host of a running lab."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from smtpctl.errors import LabError, UsageError
+from smtpctl.lab import linux
+from smtpctl.lab.addresses import CONTROLLER
+from smtpctl.lab.environment import TO_BOOT, TO_BUILD, require_programs, require_root, require_usable_folder
+from smtpctl.lab.fleet import default_inventory, plan_lab
+from smtpctl.lab.identities import ensure_ssh
+from smtpctl.lab.image import ensure_image, find_image
+from smtpctl.lab.network import enter_network, inside, wait_for_greeting
+from smtpctl.lab.plan import Plan
+from smtpctl.lab.state import Record, Report, StateFolder
+
+#: Environment of a command in a host: nothing of the caller's leaks in.
+HOST_ENVIRONMENT = (
+    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME=/root",
+    "LANG=C.UTF-8",
+    "TERM=dumb",
+)
+BOOT_PATIENCE = 60.0
+
+
+def _silent(message: str) -> None:
+    """Report nothing: the default where nobody watches."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lab:
+    """The lab of one state folder. Holds no state itself: every call looks at the running lab anew."""
+
+    state: StateFolder = field(default_factory=StateFolder.of_environment)
+    report: Report = _silent
+
+    # --- the whole lab ---
+
+    def build(self) -> Path:
+        """The base image, built now unless it exists."""
+        require_root()
+        with self.state.locked(self.report):
+            return self._image()
+
+    def up(self, inventory: Path | None = None) -> bool:
+        """Boot the hosts of ``inventory`` and the internet host; return when all answer. False: it was up already."""
+        require_root()
+        require_programs(TO_BOOT)
+        require_usable_folder(self.state.root)
+        with self.state.locked(self.report):
+            inventory = (inventory or default_inventory()).absolute()
+            if (record := self.state.running()) is not None:
+                self._require_same(record, inventory)
+                return False
+            self._clear()
+            plan = plan_lab(inventory, self._image())
+            self._boot(plan)
+            return True
+
+    def down(self, *, wipe: bool = False) -> None:
+        """End the lab and throw its hosts' overlays away. A lab that is down already is fine. ``wipe``: the state
+        folder too, with keys and image."""
+        require_root()
+        if not self.state.root.exists():
+            self._clear()
+            return
+        with self.state.locked(self.report):
+            self._clear()
+            if wipe:
+                shutil.rmtree(self.state.root)
+
+    def status(self) -> Record | None:
+        """The running lab; None when it is down."""
+        return self.state.running()
+
+    def running(self) -> Record:
+        """The running lab; an error with the remedy when it is down."""
+        record = self.state.running()
+        if record is None:
+            raise LabError(f"the lab of {self.state.root} is down", hint="run: smtpctl lab up")
+        return record
+
+    @property
+    def addresses(self) -> Mapping[str, str]:
+        """Address by name: every host, ``inet`` and ``ctl``, this machine's end of the bridge."""
+        return self.running().addresses
+
+    def enter(self) -> None:
+        """Move the calling thread, and those it starts from now on, into the lab's network."""
+        enter_network(self.running())
+
+    # --- one host ---
+
+    def command(self, host: str, argv: Sequence[str]) -> list[str]:
+        """The command line that runs ``argv`` in ``host`` without SSH, by entering its namespaces; for ``ctl`` in the
+        lab's network alone."""
+        if host == CONTROLLER:
+            return ["nsenter", "--net", f"--target={self.running().pid}", "--", *argv]
+        return ["nsenter", "--all", f"--target={self.first_process(host)}", "--", "env", "-i", *HOST_ENVIRONMENT, *argv]
+
+    def run(
+        self,
+        host: str,
+        argv: Sequence[str],
+        *,
+        input: str | None = None,
+        check: bool = True,
+        timeout: float | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run ``argv`` in ``host`` as root and return its outcome. ``check``: a LabError when it fails."""
+        result = subprocess.run(
+            self.command(host, argv),
+            input=input or "",
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout,
+        )
+        if check and result.returncode != 0:
+            words = (result.stderr or result.stdout).strip()[-1000:]
+            raise LabError(f"{host}: {' '.join(argv)}: status {result.returncode}: {words}")
+        return result
+
+    def require_host(self, host: str) -> None:
+        """Raise unless the running lab has ``host``."""
+        hosts = [name for name in self.addresses if name != CONTROLLER]
+        if host not in hosts:
+            raise UsageError(f"no host {host!r} in the lab", hint=f"its hosts: {', '.join(hosts)}")
+
+    def first_process(self, host: str) -> int:
+        """The init process of ``host`` as this machine numbers it."""
+        cgroup = self._cgroup(host)
+        processes = linux.cgroup_processes(cgroup / "payload/init.scope")
+        if not processes:
+            raise LabError(f"host {host} is off", hint=f"look at {self.state.console(host)}")
+        return min(processes)
+
+    def is_on(self, host: str) -> bool:
+        """Whether ``host`` has an init process."""
+        return bool(linux.cgroup_processes(self._cgroup(host) / "payload/init.scope"))
+
+    def stop_host(self, host: str) -> None:
+        """Cut the power of ``host``: every process of it is killed at once. Its disk (the overlay) stays."""
+        cgroup = self._cgroup(host)
+        self.state.power_switch(host).touch()
+        linux.kill_cgroup(cgroup)
+
+    def start_host(self, host: str) -> None:
+        """Boot ``host`` again on the disk it had; return when it answers SSH. A host that is on is left alone."""
+        record = self.running()
+        self._cgroup(host)
+        self.state.power_switch(host).unlink(missing_ok=True)
+        os.kill(record.pid, signal.SIGHUP)
+        self._await_ssh(record, [host])
+
+    def cut(self, host: str) -> None:
+        """Unplug ``host`` from the lab's network; it goes on running, alone."""
+        self._set_link(host, "down")
+
+    def heal(self, host: str) -> None:
+        """Plug ``host`` in again."""
+        self._set_link(host, "up")
+
+    # --- how ---
+
+    def _image(self) -> Path:
+        if (image := find_image(self.state)) is not None:
+            return image
+        require_programs(TO_BUILD)
+        return ensure_image(self.state, self.report)
+
+    def _require_same(self, record: Record, inventory: Path) -> None:
+        if record.inventory != str(inventory):
+            raise LabError(f"the lab is up with {record.inventory}, not {inventory}", hint="run: smtpctl lab down")
+
+    def _cgroup(self, host: str) -> Path:
+        self.require_host(host)
+        return Path(self.running().cgroup, host)
+
+    def _clear(self) -> None:
+        """Kill what runs and remove what a lab leaves in the state folder, whatever of it still exists."""
+        record = self.state.running()
+        cgroup = Path(record.cgroup) if record is not None else linux.find_cgroup(self.state.name)
+        if cgroup is not None:
+            for pid in linux.cgroup_processes(cgroup):
+                _kill(pid)
+            linux.kill_cgroup(cgroup)
+        for folder in (self.state.run, self.state.hosts, self.state.mail):
+            if folder.exists():
+                shutil.rmtree(folder)
+
+    def _boot(self, plan: Plan) -> None:
+        ensure_ssh(self.state, plan.hosts)
+        self.state.run.mkdir()
+        self.state.plan.write_text(plan.to_json())
+        for host in plan.hosts:
+            (self.state.hosts / host.name).mkdir(parents=True)
+        keeper = self._start_keeper()
+        record = self._await_record(keeper)
+        self._await_ssh(record, [host.name for host in plan.hosts])
+
+    def _start_keeper(self) -> subprocess.Popen[bytes]:
+        """Start the process tree in a session of its own; under systemd in a scope that may have cgroups below."""
+        command = [sys.executable, "-m", "smtpctl.lab.supervisor", str(self.state.root)]
+        if Path("/run/systemd/system").is_dir():
+            scope = ["systemd-run", "--quiet", "--scope", "--property=Delegate=yes", f"--unit={self.state.name}"]
+            command = [*scope, *command]
+        source = str(Path(__file__).resolve().parents[2])
+        with self.state.supervisor_log.open("wb") as log:
+            return subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                env={**os.environ, "PYTHONPATH": source},
+                start_new_session=True,
+            )
+
+    def _await_record(self, keeper: subprocess.Popen[bytes]) -> Record:
+        end = time.monotonic() + BOOT_PATIENCE
+        while time.monotonic() < end and keeper.poll() is None:
+            if (record := self.state.running()) is not None:
+                return record
+            time.sleep(0.01)
+        raise LabError(f"the lab did not start: {self._last_words()}", hint=f"look at {self.state.supervisor_log}")
+
+    def _await_ssh(self, record: Record, hosts: Sequence[str]) -> None:
+        end = time.monotonic() + BOOT_PATIENCE
+        silent = inside(
+            record,
+            lambda: [host for host in hosts if not wait_for_greeting(record.addresses[host], 22, b"SSH-", end)],
+        )
+        if silent:
+            raise LabError(
+                f"no SSH answer from {', '.join(silent)} within {BOOT_PATIENCE:.0f} s: {self._last_words()}",
+                hint=f"look at {self.state.console(silent[0])}",
+            )
+
+    def _last_words(self) -> str:
+        text = self.state.supervisor_log.read_text(errors="replace").strip()
+        return text.splitlines()[-1] if text else "the supervisor said nothing"
+
+    def _set_link(self, host: str, direction: str) -> None:
+        self._cgroup(host)
+        record = self.running()
+        command = ["nsenter", "--net", f"--target={record.pid}", "ip", "link", "set", f"vb-{host}", direction]
+        result = subprocess.run(command, capture_output=True, text=True)
+        if result.returncode != 0:
+            raise LabError(f"cannot set the link of {host} {direction}: {result.stderr.strip()}")
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return

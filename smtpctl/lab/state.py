@@ -1,0 +1,152 @@
+"""The lab's folder: what lies where, the lock, and the record of the running lab.
+
+::
+
+    images/NAME/            base images, built once
+    keys/                   identities that outlive a lab: SSH keys, lab CA, DNSSEC key
+    known_hosts, ssh_config for OpenSSH and paramiko
+    hosts/HOST/             overlay and console log of one host; thrown away by `down`
+    mail/PROVIDER/          Maildir of what a mailbox provider accepted
+    run/                    what describes the running lab: lab.json, plan.json, supervisor.log
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from smtpctl.errors import LabError
+from smtpctl.lab.linux import start_time
+
+DEFAULT_STATE = Path("/var/lib/smtpctl-lab")
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The running lab: its PID 1 as this machine numbers it, its cgroup, and its hosts' addresses by name."""
+
+    pid: int
+    start_time: str
+    cgroup: str
+    addresses: Mapping[str, str]
+    inventory: str
+
+    @property
+    def alive(self) -> bool:
+        return self.start_time != "" and start_time(self.pid) == self.start_time
+
+
+@dataclass(frozen=True, slots=True)
+class StateFolder:
+    """Paths under one state folder. Nothing is made until it is asked for."""
+
+    root: Path
+
+    @classmethod
+    def of_environment(cls) -> StateFolder:
+        """The folder named by SMTPCTL_LAB_DIR, else /var/lib/smtpctl-lab."""
+        return cls(Path(os.environ.get("SMTPCTL_LAB_DIR") or DEFAULT_STATE).absolute())
+
+    @property
+    def name(self) -> str:
+        """Name of the lab's cgroup: derived from the folder's path alone, so that `down` finds it with no state."""
+        return "smtpctl-lab-" + hashlib.sha256(str(self.root).encode()).hexdigest()[:8]
+
+    @property
+    def keys(self) -> Path:
+        return self.root / "keys"
+
+    @property
+    def identity(self) -> Path:
+        """The controller's private SSH key."""
+        return self.keys / "id_ed25519"
+
+    @property
+    def known_hosts(self) -> Path:
+        return self.root / "known_hosts"
+
+    @property
+    def ssh_config(self) -> Path:
+        return self.root / "ssh_config"
+
+    @property
+    def hosts(self) -> Path:
+        return self.root / "hosts"
+
+    @property
+    def mail(self) -> Path:
+        return self.root / "mail"
+
+    @property
+    def run(self) -> Path:
+        return self.root / "run"
+
+    @property
+    def record(self) -> Path:
+        return self.run / "lab.json"
+
+    @property
+    def plan(self) -> Path:
+        return self.run / "plan.json"
+
+    @property
+    def supervisor_log(self) -> Path:
+        return self.run / "supervisor.log"
+
+    def host_root(self, host: str) -> Path:
+        """Where the supervisor mounts the root file system of ``host``, in its own mount namespace."""
+        return self.hosts / host / "root"
+
+    def power_switch(self, host: str) -> Path:
+        """A file that exists while ``host`` is meant to be off."""
+        return self.hosts / host / "off"
+
+    def console(self, host: str) -> Path:
+        return self.hosts / host / "console.log"
+
+    def write_record(self, record: Record) -> None:
+        """Put ``record`` in place by rename: a reader sees all of it or none."""
+        temporary = self.record.with_suffix(".new")
+        temporary.write_text(json.dumps(asdict(record), indent=2))
+        temporary.replace(self.record)
+
+    def running(self) -> Record | None:
+        """The record of the running lab; None when the lab is down, whatever the folder says."""
+        try:
+            record = Record(**json.loads(self.record.read_text()))
+        except (FileNotFoundError, PermissionError, json.JSONDecodeError, TypeError):
+            return None
+        return record if record.alive else None
+
+    @contextmanager
+    def locked(self, report: Report, *, patience: float = 900.0) -> Iterator[None]:
+        """Hold the folder's lock; wait for another command to end, up to ``patience`` seconds."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / "lock").open("w") as lock:
+            end = time.monotonic() + patience
+            told = False
+            while not _try_lock(lock.fileno()):
+                if not told:
+                    report(f"another smtpctl lab command works in {self.root}; waiting for it")
+                    told = True
+                if time.monotonic() > end:
+                    raise LabError(f"another smtpctl lab command holds {self.root}/lock for {patience:.0f} s")
+                time.sleep(0.1)
+            yield
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

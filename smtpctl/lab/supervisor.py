@@ -1,0 +1,181 @@
+"""The lab's process tree: ``python -m smtpctl.lab.supervisor STATE``. Started by ``Lab.up``, never by hand.
+
+Two processes. The *keeper* stays in this machine's namespaces: it makes the lab's cgroup, forks, and when its child
+ends removes the empty cgroup folders. The child is *PID 1 of the lab*, in new mount, network, PID, IPC, UTS and cgroup
+namespaces; bridge, overlays and hosts are made inside them. When PID 1 dies, however it dies, the kernel ends every
+process in its PID namespace, and with the last of them drops every mount, interface and address. Nothing is ever made
+in the machine's own mount table, network or PID space, so nothing can be left there.
+
+PID 1 listens to signals: SIGHUP starts every host that is not running and not switched off; SIGTERM ends the lab.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from smtpctl.lab import linux
+from smtpctl.lab.addresses import CONTROLLER_ADDRESS, PREFIX
+from smtpctl.lab.personal import personalise
+from smtpctl.lab.plan import Plan, PlannedHost
+from smtpctl.lab.state import Record, StateFolder
+
+BRIDGE = "br0"
+CGROUPS = Path("/sys/fs/cgroup")
+SIGNALS = {signal.SIGCHLD, signal.SIGHUP, signal.SIGTERM}
+
+
+def main() -> None:
+    """Keep one lab until its PID 1 ends."""
+    state = StateFolder(Path(sys.argv[1]))
+    plan = Plan.from_json(state.plan.read_text())
+    cgroup = linux.own_cgroup() / state.name
+    cgroup.mkdir()
+    linux.unshare(linux.CLONE_NEWPID)
+    ready, go = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(go)
+        _become_first_process(ready)
+        Supervisor(state, plan).run()
+        os._exit(0)
+    (cgroup / "cgroup.procs").write_text(str(pid))
+    state.write_record(Record(pid, linux.start_time(pid), str(cgroup), plan.addresses, plan.inventory))
+    os.write(go, b"!")
+    os.waitpid(pid, 0)
+    linux.kill_cgroup(cgroup)
+
+
+def _become_first_process(ready: int) -> None:
+    """Wait until the keeper has put this process into the lab's cgroup, then leave the machine's namespaces."""
+    linux.die_with_parent()
+    if os.read(ready, 1) != b"!":
+        os._exit(1)
+    linux.unshare(
+        linux.CLONE_NEWNS | linux.CLONE_NEWNET | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS | linux.CLONE_NEWCGROUP
+    )
+
+
+class Supervisor:
+    """PID 1 of the lab: makes the network and the hosts' trees, and starts one systemd-nspawn a host."""
+
+    def __init__(self, state: StateFolder, plan: Plan) -> None:
+        self.state = state
+        self.plan = plan
+        self.running: dict[str, subprocess.Popen[bytes]] = {}
+
+    def run(self) -> None:
+        """Boot everything, then answer signals until SIGTERM."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        self.make_world()
+        for host in self.plan.hosts:
+            self.make_tree(host)
+            self.start(host)
+        while True:
+            received = signal.sigwait(SIGNALS)
+            if received == signal.SIGTERM:
+                return
+            if received == signal.SIGCHLD:
+                self.reap()
+            else:
+                self.start_missing()
+
+    def make_world(self) -> None:
+        """Private /proc, /sys, /run and cgroup tree, and the bridge.
+
+        The cgroup namespace's root is the lab's own cgroup; with cgroup v2 alone on /sys/fs/cgroup the hosts see a
+        pure v2 system, which Debian 13's systemd needs, on any machine. A private /run hides this machine's
+        systemd-machined and D-Bus.
+        """
+        _command("mount", "--make-rprivate", "/")
+        _command("mount", "-t", "proc", "proc", "/proc")
+        _command("mount", "-t", "sysfs", "sysfs", "/sys")
+        _command("mount", "-t", "cgroup2", "cgroup2", str(CGROUPS))
+        _command("mount", "-t", "tmpfs", "tmpfs", "/run")
+        _command("ip", "link", "set", "lo", "up")
+        _command("ip", "link", "add", BRIDGE, "type", "bridge")
+        _command("ip", "addr", "add", f"{CONTROLLER_ADDRESS}/{PREFIX}", "dev", BRIDGE)
+        _command("ip", "link", "set", BRIDGE, "up")
+
+    def make_tree(self, host: PlannedHost) -> None:
+        """Mount the host's overlay over the image and make the host itself. ``volatile``: no fsync to the disk."""
+        root = self.state.host_root(host.name)
+        folder = root.parent
+        for part in ("root", "upper", "work"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        options = f"lowerdir={self.plan.image},upperdir={folder}/upper,workdir={folder}/work,volatile,xino=off"
+        _command("mount", "-t", "overlay", host.name, "-o", options, str(root))
+        personalise(root, host, self.plan, self.state)
+
+    def start(self, host: PlannedHost) -> None:
+        """Boot ``host`` in a cgroup of its own."""
+        cgroup = CGROUPS / host.name
+        cgroup.mkdir(exist_ok=True)
+
+        def join_cgroup() -> None:
+            (cgroup / "cgroup.procs").write_text("0")
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+        with self.state.console(host.name).open("ab") as console:
+            self.running[host.name] = subprocess.Popen(
+                self.nspawn(host),
+                stdin=subprocess.DEVNULL,
+                stdout=console,
+                stderr=console,
+                preexec_fn=join_cgroup,
+            )
+
+    def nspawn(self, host: PlannedHost) -> list[str]:
+        """The command that boots ``host``.
+
+        --network-veth, not --network-namespace-path: with the latter the host would see the parent's sysfs.
+        """
+        return [
+            "systemd-nspawn",
+            "--quiet",
+            "--register=no",
+            "--keep-unit",
+            "--boot",
+            f"--directory={self.state.host_root(host.name)}",
+            f"--machine={host.name}",
+            "--network-veth",
+            f"--network-bridge={BRIDGE}",
+            "--resolv-conf=off",
+            "--timezone=off",
+            "--link-journal=no",
+            "--console=pipe",
+        ]
+
+    def start_missing(self) -> None:
+        """Start every host that is not running and not switched off."""
+        self.reap()
+        for host in self.plan.hosts:
+            if host.name not in self.running and not self.state.power_switch(host.name).exists():
+                self.start(host)
+
+    def reap(self) -> None:
+        """Collect ended children: hosts that are gone, and orphans, whose parent is PID 1."""
+        while True:
+            try:
+                pid, _ = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            for name, process in list(self.running.items()):
+                if process.pid == pid:
+                    process.returncode = 0
+                    del self.running[name]
+
+
+def _command(*argv: str) -> None:
+    result = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if result.returncode != 0:
+        sys.exit(f"{' '.join(argv)}: status {result.returncode}: {result.stderr.strip()}")
+
+
+if __name__ == "__main__":
+    main()
