@@ -48,8 +48,16 @@ class Secrets(Mapping[str, str]):
         return f"<Secrets: {len(self._values)} values>"
 
     def mask(self, text: str) -> str:
-        """``text`` with every secret value replaced by ``<secret NAME>``; public parts stay."""
+        """``text`` with every secret value replaced by ``<secret NAME>``, also where a diff or JSON took its lines
+        apart; public parts stay."""
         for name, value in sorted(self._values.items(), key=lambda item: -len(item[1])):
-            if len(value) >= 8 and not name.endswith(PUBLIC_SUFFIXES) and value in text:
-                text = text.replace(value, f"<secret {name}>")
+            if not name.endswith(PUBLIC_SUFFIXES):
+                for part in _recognisable_parts(value):
+                    text = text.replace(part, f"<secret {name}>")
         return text
+
+
+def _recognisable_parts(value: str) -> list[str]:
+    """The value, then each of its lines; not what is too short to be told from ordinary text, nor PEM's frame."""
+    lines = [line for line in value.splitlines() if not line.startswith("-----")]
+    return [part for part in dict.fromkeys((value, value.strip(), *lines)) if len(part) >= 8]
