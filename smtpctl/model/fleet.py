@@ -26,6 +26,7 @@ _LONGEST = 10 * 366 * 86400
 _LOCAL_PART = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?")
 _ABSOLUTE_PATH = re.compile(r"(/[A-Za-z0-9._@+-]+)+")
 _INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
+_FILE = re.compile(r"[A-Za-z0-9~./][A-Za-z0-9._@+/ -]{0,199}")
 _LOGIN = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 
 #: Names that smtpctl uses for its own Postfix instances; a pool may not take them.
@@ -92,6 +93,12 @@ def _absolute_path(value: str) -> str:
     return value
 
 
+def _file(value: str) -> str:
+    if not _FILE.fullmatch(value):
+        raise ValueError(f"{value!r} is not a file name of letters, digits, spaces and . _ @ + - / only")
+    return value
+
+
 def _interface(value: str) -> str:
     if not _INTERFACE.fullmatch(value):
         raise ValueError(f"{value!r} is not the name of a network interface, such as eth0")
@@ -127,6 +134,7 @@ Domain = Annotated[str, AfterValidator(_domain), _form(_DOMAIN)]
 Name = Annotated[str, AfterValidator(_name), _form(_NAME)]
 LocalPart = Annotated[str, AfterValidator(_local_part), _form(_LOCAL_PART)]
 AbsolutePath = Annotated[str, AfterValidator(_absolute_path), _form(_ABSOLUTE_PATH)]
+File = Annotated[str, AfterValidator(_file), _form(_FILE)]
 Interface = Annotated[str, AfterValidator(_interface), _form(_INTERFACE)]
 Login = Annotated[str, AfterValidator(_login), _form(_LOGIN)]
 Address = Annotated[str, AfterValidator(_address)]
@@ -165,12 +173,12 @@ class Ssh(Value):
 
     user: Login = Field("root", description="Login name on the hosts.", examples=["root", "deploy"])
     port: int = Field(22, ge=1, le=65535, description="TCP port of sshd.")
-    identity: str | None = Field(
+    identity: File | None = Field(
         None,
         description="Private key file; default: the keys of ~/.ssh and the agent.",
         examples=["~/.ssh/fleet"],
     )
-    known_hosts: str | None = Field(
+    known_hosts: File | None = Field(
         None,
         description="known_hosts file, relative to the inventory; default: ~/.ssh/known_hosts.",
         examples=["reference.known_hosts"],
@@ -390,7 +398,7 @@ class Fleet(Value):
         default_factory=dict,
         description="Escape hatch: extra main.cf parameters by Postfix instance, on every host.",
     )
-    templates: str | None = Field(
+    templates: File | None = Field(
         None,
         description="Overlay folder, relative to the inventory; a file there replaces the built-in of that path.",
     )
