@@ -1,0 +1,78 @@
+"""Limits: what can never pass a limit is refused here, not at the thousandth message.
+
+The quota algorithm never admits more than ``count`` in any window, and at most ``burst`` at once; a message of more
+recipients than ``burst`` would wait for ever.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from smtpctl.inventory.checks.check import Findings, reads
+from smtpctl.inventory.problems import Finding, Path, path_text
+from smtpctl.model.fleet import Credential, Fleet, Limit
+
+
+def _own_limits(fleet: Fleet) -> Iterator[tuple[Path, Limit]]:
+    """Every limit of the inventory with its path."""
+    yield from ((("limits", index), limit) for index, limit in enumerate(fleet.limits))
+    for name, credential in fleet.credentials.items():
+        for index, limit in enumerate(credential.limits or ()):
+            yield ("credentials", name, "limits", index), limit
+
+
+def _limits_in_force(fleet: Fleet) -> Iterator[tuple[Path, Limit, str, Credential]]:
+    """Every limit with each credential that it holds for."""
+    for name, credential in fleet.credentials.items():
+        for index, limit in enumerate(fleet.limits_of(name)):
+            own = credential.limits is not None
+            path: Path = ("credentials", name, "limits", index) if own else ("limits", index)
+            yield path, limit, name, credential
+
+
+@reads("limits", "credentials")
+def a_burst_is_within_its_count(fleet: Fleet) -> Findings:
+    """The burst of a limit is not above its count."""
+    for path, limit in _own_limits(fleet):
+        if limit.burst is not None and limit.burst > limit.count:
+            message = f"{path_text(path)}: a burst of {limit.burst} is above the limit of {limit.count} itself"
+            yield Finding((*path, "burst"), message, f"at most {limit.count}")
+
+
+@reads("limits", "credentials")
+def the_largest_message_passes_its_limits(fleet: Fleet) -> Findings:
+    """A message with as many recipients as its credential allows fits each limit that counts recipients: within its
+    count, and within its burst where that is set."""
+    for path, limit, name, credential in _limits_in_force(fleet):
+        largest = credential.recipients_per_message
+        if limit.counted != "recipients":
+            continue
+        allowed, key = limit.count, "count"
+        if limit.burst is not None and limit.burst < allowed:
+            allowed, key = limit.burst, "burst"
+        if largest > allowed:
+            message = (
+                f"{path_text(path)}: a message of credential {name!r} may have {largest} recipients, "
+                f"but one of more than {allowed} ({key}) can never pass"
+            )
+            hint = f"raise {key}, or set recipients_per_message of {name!r} to {allowed} or less"
+            yield Finding((*path, key), message, hint)
+
+
+@reads("limits", "credentials")
+def a_limit_stands_once(fleet: Fleet) -> Findings:
+    """Two limits of one list differ in what they count, by what, or over which window."""
+    lists: list[tuple[Path, list[Limit]]] = [(("limits",), fleet.limits)]
+    lists += [(("credentials", name, "limits"), own.limits or []) for name, own in fleet.credentials.items()]
+    for path, limits in lists:
+        seen = set()
+        for index, limit in enumerate(limits):
+            identity = (limit.key, limit.counted, limit.per)
+            if identity in seen:
+                where = path_text((*path, index))
+                message = f"{where}: {limit.counted} by {limit.key} are limited twice over one window"
+                yield Finding((*path, index), message, "keep the stricter of the two")
+            seen.add(identity)
+
+
+CHECKS = (a_burst_is_within_its_count, the_largest_message_passes_its_limits, a_limit_stands_once)

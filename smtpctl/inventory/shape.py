@@ -1,0 +1,133 @@
+"""Walks the types of the model: what stands at a path, what it is called, which keys it has.
+
+Words for errors, the reference page and the sample all ask here, so that they and the validation agree.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterator
+from functools import cache
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from pydantic.fields import FieldInfo
+
+from smtpctl.inventory.problems import Path
+from smtpctl.model import fleet
+from smtpctl.model.fleet import Fleet, Role, Value
+
+#: Kinds of text (and of durations) that have a name of their own.
+_KINDS: tuple[tuple[Any, str], ...] = (
+    (fleet.Domain, "domain"),
+    (fleet.Name, "name"),
+    (fleet.Address, "IP address"),
+    (fleet.Network, "network"),
+    (fleet.InterfaceAddress, "address/bits"),
+    (fleet.Duration, "duration"),
+    (fleet.LocalPart, "local part"),
+    (fleet.AbsolutePath, "absolute path"),
+    (fleet.File, "file name"),
+    (fleet.Interface, "interface name"),
+    (fleet.Login, "login name"),
+    (fleet.Parameters, "main.cf parameters"),
+)
+
+
+@cache
+def annotations_of(model: type[Value]) -> dict[str, Any]:
+    """Annotation of every key of a part, with what `Annotated` adds."""
+    return {name: get_type_hints(model, include_extras=True)[name] for name in model.model_fields}
+
+
+def bare(annotation: Any) -> Any:
+    """An annotation without ``Annotated`` and without ``| None``."""
+    if get_origin(annotation) is Annotated:
+        return bare(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, types.UnionType):
+        return bare(next(part for part in get_args(annotation) if part is not type(None)))
+    return annotation
+
+
+def model_of(annotation: Any) -> type[Value] | None:
+    """The part of the model that an annotation is, if it is one."""
+    annotation = bare(annotation)
+    return annotation if isinstance(annotation, type) and issubclass(annotation, Value) else None
+
+
+def item_of(annotation: Any) -> Any:
+    """Annotation of what a list or mapping holds; None for anything else."""
+    annotation = bare(annotation)
+    return get_args(annotation)[-1] if get_origin(annotation) in (list, dict) else None
+
+
+def annotation_at(path: Path) -> Any:
+    """Annotation of what may stand at ``path``; None where nothing may."""
+    annotation: Any = Fleet
+    for step in path:
+        model = model_of(annotation)
+        annotation = annotations_of(model).get(str(step)) if model else item_of(annotation)
+        if annotation is None:
+            return None
+    return annotation
+
+
+def field_at(path: Path) -> FieldInfo | None:
+    """The field that the last step of ``path`` names; None for an item of a list or an entry of a mapping."""
+    model = model_of(annotation_at(path[:-1])) if path else None
+    return model.model_fields.get(str(path[-1])) if model else None
+
+
+def keys_at(path: Path) -> tuple[str, ...]:
+    """Keys that the part at ``path`` knows; none where keys are free."""
+    model = model_of(annotation_at(path))
+    return tuple(model.model_fields) if model else ()
+
+
+def choices(annotation: Any) -> tuple[str, ...]:
+    """The words that may stand for a value with fixed choices; none where it has no such choices."""
+    annotation = bare(annotation)
+    if annotation is Role:
+        return tuple(Role)
+    return tuple(map(str, get_args(annotation))) if get_origin(annotation) is Literal else ()
+
+
+def kind(annotation: Any) -> str:
+    """What a value is, in the words of the reference page: `domain`, `list of name`, `text`."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        return kind(next(part for part in get_args(annotation) if part is not type(None)))
+    named = next((word for known, word in _KINDS if known == annotation), None)
+    if named is not None:
+        return named
+    words = choices(annotation)
+    if words:
+        return " or ".join(f"`{word}`" for word in words)
+    annotation = bare(annotation)
+    if get_origin(annotation) is list:
+        return f"list of {kind(item_of(annotation))}"
+    if get_origin(annotation) is dict:
+        return f"mapping of {kind(get_args(annotation)[0])} to {kind(item_of(annotation))}"
+    if annotation in (str, int):
+        return "text" if annotation is str else "whole number"
+    return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
+
+
+def parts() -> Iterator[type[Value]]:
+    """Every part of the model once: the fleet, then each in the order in which it is first named."""
+    waiting: list[type[Value]] = [Fleet]
+    seen: set[type[Value]] = set()
+    while waiting:
+        model = waiting.pop(0)
+        if model in seen:
+            continue
+        seen.add(model)
+        yield model
+        waiting += [found for annotation in annotations_of(model).values() for found in _models_in(annotation)]
+
+
+def _models_in(annotation: Any) -> Iterator[type[Value]]:
+    while annotation is not None:
+        model = model_of(annotation)
+        if model is not None:
+            yield model
+            return
+        annotation = item_of(annotation)

@@ -1,0 +1,177 @@
+"""What pydantic found, said in plain words about the inventory: what is wrong, with which value, and what is right."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from pydantic_core import ErrorDetails
+
+from smtpctl.inventory.document import Document
+from smtpctl.inventory.problems import Finding, Path, path_text
+from smtpctl.inventory.shape import annotation_at, choices, field_at, item_of, keys_at
+
+#: Longest piece of a wrong value that a message repeats.
+_LONGEST_EXCERPT = 60
+
+
+def finding_of(error: ErrorDetails, document: Document) -> Finding:
+    """The finding that one error of pydantic stands for."""
+    path: Path = tuple(error["loc"])
+    at_key = path[-1:] == ("[key]",)
+    if at_key:
+        path = path[:-1]
+    explain = _EXPLAIN.get(error["type"], _explain_other)
+    message, hint = explain(path, error, document)
+    return Finding(path, message, hint, at_key=at_key or error["type"] in ("missing", "extra_forbidden"))
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that ``word`` was most likely meant to be."""
+    found = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def suggestion(word: str, known: Iterable[str], *, what: str) -> str:
+    """``did you mean …?``, or all that there is; ``what`` names the choices in the plural."""
+    known = list(known)
+    guess = nearest(word, known)
+    if guess is not None:
+        return f"did you mean {guess!r}?"
+    return f"known {what}: {', '.join(known)}" if known else f"the inventory has no {what}"
+
+
+def excerpt(value: Any) -> str:
+    """A wrong value, named by what YAML took it for, short enough for a message."""
+    if value is None:
+        return "empty"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, list):
+        return "a list"
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = repr(value)
+    if len(text) > _LONGEST_EXCERPT:
+        text = f"{text[:_LONGEST_EXCERPT]}…"
+    return f"the text {text}" if isinstance(value, str) else f"the number {text}"
+
+
+Words = tuple[str, str]
+
+
+def _explain_missing(path: Path, error: ErrorDetails, document: Document) -> Words:
+    field = field_at(path)
+    where = path_text(path[:-1]) or "the inventory"
+    return f"{where} lacks {str(path[-1])!r}", _described(path, field.description if field else None)
+
+
+def _explain_unknown_key(path: Path, error: ErrorDetails, document: Document) -> Words:
+    where = path_text(path[:-1]) or "the inventory"
+    return f"{where} has an unknown key {str(path[-1])!r}", suggestion(str(path[-1]), keys_at(path[:-1]), what="keys")
+
+
+def _explain_value(path: Path, error: ErrorDetails, document: Document) -> Words:
+    return f"{path_text(path)}: {error['ctx']['error']}", ""
+
+
+def _explain_choice(path: Path, error: ErrorDetails, document: Document) -> Words:
+    words = choices(annotation_at(path))
+    value = error["input"]
+    if not isinstance(value, str):
+        return f"{path_text(path)} must be one of {', '.join(words)}, not {excerpt(value)}", ""
+    if len(words) == 1:
+        return f"{path_text(path)} must be {words[0]}, not {excerpt(value)}", _unquoted(path, value, document)
+    return f"{path_text(path)}: {value!r} is not one of its values", suggestion(value, words, what="values")
+
+
+def _explain_number(path: Path, error: ErrorDetails, document: Document) -> Words:
+    value = error["input"]
+    return f"{path_text(path)} must be a whole number, not {excerpt(value)}", _unquoted(path, value, document)
+
+
+def _unquoted(path: Path, value: Any, document: Document) -> str:
+    if not isinstance(value, str):
+        return ""
+    if path in document.quoted:
+        return "remove the quotes" if value.isdecimal() else ""
+    return "write it in decimal digits, without leading zeros, + or _"
+
+
+def _explain_text(path: Path, error: ErrorDetails, document: Document) -> Words:
+    value = error["input"]
+    if isinstance(value, dict | list):
+        return f"{path_text(path)} must be text, not {excerpt(value)}", _described_field(path)
+    hint = _described_field(path) if value is None else "put it in quotes, if it is meant"
+    return f"{path_text(path)} must be text, not {excerpt(value)}", hint
+
+
+def _explain_list(path: Path, error: ErrorDetails, document: Document) -> Words:
+    value = error["input"]
+    hint = f"write [{value}]" if isinstance(value, str | int) else _described_field(path)
+    return f"{path_text(path)} must be a list, not {excerpt(value)}", hint
+
+
+def _explain_mapping(path: Path, error: ErrorDetails, document: Document) -> Words:
+    keys = keys_at(path)
+    hint = f"write KEY: VALUE below it, with keys of: {', '.join(keys)}" if keys else _described_field(path)
+    return f"{path_text(path) or 'the inventory'} must be a mapping, not {excerpt(error['input'])}", hint
+
+
+def _explain_range(path: Path, error: ErrorDetails, document: Document) -> Words:
+    context = error["ctx"]
+    limit = f"at least {context['ge']}" if "ge" in context else f"at most {context['le']}"
+    return f"{path_text(path)} must be {limit}, not {error['input']}", _described_field(path)
+
+
+def _explain_empty(path: Path, error: ErrorDetails, document: Document) -> Words:
+    return f"{path_text(path)} must not be empty", _described_field(path)
+
+
+def _explain_pattern(path: Path, error: ErrorDetails, document: Document) -> Words:
+    return f"{path_text(path[:-1])}: {error['input']!r} is not a parameter name", "letters, digits and _ (postconf(5))"
+
+
+def _explain_other(path: Path, error: ErrorDetails, document: Document) -> Words:
+    return f"{path_text(path) or 'the inventory'}: {error['msg']}", _described_field(path)
+
+
+def _described_field(path: Path) -> str:
+    field = field_at(path)
+    return _described(path, field.description if field else None)
+
+
+def _described(path: Path, description: str | None) -> str:
+    """The description of a key, with an example where the model has one."""
+    if not description:
+        return ""
+    field = field_at(path)
+    text = f"{path[-1]}: {description}"
+    if field is not None and field.examples:
+        text += f" Example: {_flow(field.examples[0])}"
+    elif item_of(annotation_at(path)) is not None and choices(item_of(annotation_at(path))):
+        text += f" Of: {', '.join(choices(item_of(annotation_at(path))))}."
+    return text
+
+
+def _flow(value: Any) -> str:
+    return f"[{', '.join(map(_flow, value))}]" if isinstance(value, list) else str(value)
+
+
+_EXPLAIN: dict[str, Callable[[Path, ErrorDetails, Document], Words]] = {
+    "missing": _explain_missing,
+    "extra_forbidden": _explain_unknown_key,
+    "value_error": _explain_value,
+    "enum": _explain_choice,
+    "literal_error": _explain_choice,
+    "int_type": _explain_number,
+    "string_type": _explain_text,
+    "list_type": _explain_list,
+    "dict_type": _explain_mapping,
+    "model_type": _explain_mapping,
+    "greater_than_equal": _explain_range,
+    "less_than_equal": _explain_range,
+    "too_short": _explain_empty,
+    "string_pattern_mismatch": _explain_pattern,
+}
