@@ -12,6 +12,10 @@ from smtpctl.inventory.checks.check import Findings, reads
 from smtpctl.inventory.problems import Finding, Path, path_text
 from smtpctl.model.fleet import Credential, Fleet, Limit
 
+#: Seconds in which a full burst must have come back. The policy service refuses rules of a hundred years; its reserves
+#: take a little of the rate as well.
+_LONGEST_RECOVERY = 90 * 365 * 86400
+
 
 def _own_limits(fleet: Fleet) -> Iterator[tuple[Path, Limit]]:
     """Every limit of the inventory with its path."""
@@ -60,6 +64,24 @@ def the_largest_message_passes_its_limits(fleet: Fleet) -> Findings:
 
 
 @reads("limits", "credentials")
+def a_burst_leaves_a_rate(fleet: Fleet) -> Findings:
+    """A burst, set or by default, leaves enough of its count for a rate: what a full burst used up comes back at
+    count - burst + 1 in each window, and must have come back within a lifetime."""
+    told = set()
+    for path, limit, name, credential in _limits_in_force(fleet):
+        burst = limit.burst_for(credential.recipients_per_message)
+        if path in told or not burst <= limit.count:
+            continue
+        if burst * limit.per > _LONGEST_RECOVERY * (limit.count - burst + 1):
+            told.add(path)
+            message = (
+                f"{path_text(path)}: a burst of {burst} out of {limit.count} leaves credential {name!r} so little "
+                "that it would take generations to come back"
+            )
+            yield Finding((*path, "count"), message, f"raise count, or lower burst (half of count: {limit.count // 2})")
+
+
+@reads("limits", "credentials")
 def a_limit_stands_once(fleet: Fleet) -> Findings:
     """Two limits of one list differ in what they count, by what, or over which window."""
     lists: list[tuple[Path, list[Limit]]] = [(("limits",), fleet.limits)]
@@ -75,4 +97,9 @@ def a_limit_stands_once(fleet: Fleet) -> Findings:
             seen.add(identity)
 
 
-CHECKS = (a_burst_is_within_its_count, the_largest_message_passes_its_limits, a_limit_stands_once)
+CHECKS = (
+    a_burst_is_within_its_count,
+    the_largest_message_passes_its_limits,
+    a_burst_leaves_a_rate,
+    a_limit_stands_once,
+)
