@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from smtpctl.lab.environment import TO_BOOT, TO_BUILD, require_programs, require
 from smtpctl.lab.fleet import default_inventory, plan_lab
 from smtpctl.lab.identities import ensure_ssh
 from smtpctl.lab.image import ensure_image, find_image
-from smtpctl.lab.network import enter_network, inside, wait_for_greeting
+from smtpctl.lab.network import enter_network, entered, inside, wait_for_greeting
 from smtpctl.lab.plan import Plan
 from smtpctl.lab.state import Record, Report, StateFolder
 
@@ -64,7 +65,11 @@ class Lab:
                 return False
             self._clear()
             plan = plan_lab(inventory, self._image())
-            self._boot(plan)
+            try:
+                self._boot(plan)
+            except BaseException:
+                self._kill()  # but keep the logs that the error speaks of
+                raise
             return True
 
     def down(self, *, wipe: bool = False) -> None:
@@ -98,6 +103,10 @@ class Lab:
     def enter(self) -> None:
         """Move the calling thread, and those it starts from now on, into the lab's network."""
         enter_network(self.running())
+
+    def entered(self) -> AbstractContextManager[None]:
+        """As a ``with`` block: the calling thread is in the lab's network for the block only."""
+        return entered(self.running())
 
     # --- one host ---
 
@@ -151,15 +160,13 @@ class Lab:
 
     def stop_host(self, host: str) -> None:
         """Cut the power of ``host``: every process of it is killed at once. Its disk (the overlay) stays."""
-        cgroup = self._cgroup(host)
-        self.state.power_switch(host).touch()
-        linux.kill_cgroup(cgroup)
+        linux.kill_cgroup(self._cgroup(host))
 
     def start_host(self, host: str) -> None:
         """Boot ``host`` again on the disk it had; return when it answers SSH. A host that is on is left alone."""
+        self.require_host(host)
         record = self.running()
-        self._cgroup(host)
-        self.state.power_switch(host).unlink(missing_ok=True)
+        self.state.power_button(host).touch()
         os.kill(record.pid, signal.SIGHUP)
         self._await_ssh(record, [host])
 
@@ -189,15 +196,19 @@ class Lab:
 
     def _clear(self) -> None:
         """Kill what runs and remove what a lab leaves in the state folder, whatever of it still exists."""
+        self._kill()
+        for folder in (self.state.run, self.state.hosts, self.state.mail):
+            if folder.exists():
+                shutil.rmtree(folder)
+
+    def _kill(self) -> None:
+        """Kill the lab's PID 1, and with it everything, even when the state folder was lost."""
         record = self.state.running()
         cgroup = Path(record.cgroup) if record is not None else linux.find_cgroup(self.state.name)
         if cgroup is not None:
             for pid in linux.cgroup_processes(cgroup):
-                _kill(pid)
+                linux.kill(pid)
             linux.kill_cgroup(cgroup)
-        for folder in (self.state.run, self.state.hosts, self.state.mail):
-            if folder.exists():
-                shutil.rmtree(folder)
 
     def _boot(self, plan: Plan) -> None:
         ensure_ssh(self.state, plan.hosts)
@@ -252,16 +263,5 @@ class Lab:
         return text.splitlines()[-1] if text else "the supervisor said nothing"
 
     def _set_link(self, host: str, direction: str) -> None:
-        self._cgroup(host)
-        record = self.running()
-        command = ["nsenter", "--net", f"--target={record.pid}", "ip", "link", "set", f"vb-{host}", direction]
-        result = subprocess.run(command, capture_output=True, text=True)
-        if result.returncode != 0:
-            raise LabError(f"cannot set the link of {host} {direction}: {result.stderr.strip()}")
-
-
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+        self.require_host(host)
+        self.run(CONTROLLER, ["ip", "link", "set", f"vb-{host}", direction])

@@ -105,7 +105,7 @@ def kill_cgroup(cgroup: Path, *, deadline: float = 10.0) -> None:
         folders = [Path(folder) for folder, _, _ in os.walk(cgroup, topdown=False)]
         for folder in folders:
             for pid in cgroup_processes(folder):
-                _kill(pid)
+                kill(pid)
         for folder in folders:
             _remove(folder)
         if not cgroup.exists():
@@ -115,7 +115,8 @@ def kill_cgroup(cgroup: Path, *, deadline: float = 10.0) -> None:
         time.sleep(0.01)
 
 
-def _kill(pid: int) -> None:
+def kill(pid: int) -> None:
+    """SIGKILL for ``pid``; gone is as good."""
     try:
         os.kill(pid, signal.SIGKILL)
     except ProcessLookupError:

@@ -6,16 +6,20 @@ own for one call, and a socket opened there stays in the lab wherever it is used
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 from smtpctl.errors import LabError
 from smtpctl.lab import linux
 from smtpctl.lab.state import Record
+
+OWN_NETWORK = Path("/proc/thread-self/ns/net")
 
 Result = TypeVar("Result")
 
@@ -24,13 +28,26 @@ def enter_network(record: Record) -> None:
     """Move the calling thread, and every thread it starts from now on, into the lab's network. Again is no change."""
     namespace = Path(f"/proc/{record.pid}/ns/net")
     try:
-        if _same_file(namespace, Path("/proc/thread-self/ns/net")):
+        if _same_file(namespace, OWN_NETWORK):
             return
         linux.setns(namespace, linux.CLONE_NEWNET)
     except PermissionError:
         raise LabError("only root can enter the lab's network", hint="run the command again with sudo") from None
     except FileNotFoundError:
         raise LabError("the lab went down", hint="run: smtpctl lab up") from None
+
+
+@contextmanager
+def entered(record: Record) -> Iterator[None]:
+    """The calling thread is in the lab's network for the block, and back where it was after it. Threads started in
+    the block stay inside."""
+    before = os.open(OWN_NETWORK, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        enter_network(record)
+        yield
+    finally:
+        linux.setns(Path(f"/proc/self/fd/{before}"), linux.CLONE_NEWNET)
+        os.close(before)
 
 
 def inside(record: Record, call: Callable[[], Result]) -> Result:

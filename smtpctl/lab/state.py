@@ -106,9 +106,9 @@ class StateFolder:
         """Where the supervisor mounts the root file system of ``host``, in its own mount namespace."""
         return self.hosts / host / "root"
 
-    def power_switch(self, host: str) -> Path:
-        """A file that exists while ``host`` is meant to be off."""
-        return self.hosts / host / "off"
+    def power_button(self, host: str) -> Path:
+        """A file that asks the supervisor to start ``host`` at the next SIGHUP."""
+        return self.hosts / host / "start"
 
     def console(self, host: str) -> Path:
         return self.hosts / host / "console.log"

@@ -6,16 +6,19 @@ namespaces; bridge, overlays and hosts are made inside them. When PID 1 dies, ho
 process in its PID namespace, and with the last of them drops every mount, interface and address. Nothing is ever made
 in the machine's own mount table, network or PID space, so nothing can be left there.
 
-PID 1 listens to signals: SIGHUP starts every host that is not running and not switched off; SIGTERM ends the lab.
+PID 1 listens to signals: SIGHUP starts the hosts whose power button was pressed (a file beside their disk); SIGTERM
+ends the lab. A host that reboots comes back by itself; one that goes off stays off.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from smtpctl.lab import linux
 from smtpctl.lab.addresses import CONTROLLER_ADDRESS, PREFIX
@@ -25,6 +28,11 @@ from smtpctl.lab.state import Record, StateFolder
 
 BRIDGE = "br0"
 CGROUPS = Path("/sys/fs/cgroup")
+#: Exit status of a systemd-nspawn under --keep-unit whose host asked for a reboot.
+REBOOT = 133
+NAMESPACES = linux.CLONE_NEWNS | linux.CLONE_NEWNET | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS | linux.CLONE_NEWCGROUP
+#: What keeper and PID 1 tell each other: it is in its cgroup; the network exists and can be entered.
+JOINED, READY = b"j", b"r"
 SIGNALS = {signal.SIGCHLD, signal.SIGHUP, signal.SIGTERM}
 
 
@@ -35,28 +43,30 @@ def main() -> None:
     cgroup = linux.own_cgroup() / state.name
     cgroup.mkdir()
     linux.unshare(linux.CLONE_NEWPID)
-    ready, go = os.pipe()
+    mine, its = socket.socketpair()
     pid = os.fork()
     if pid == 0:
-        os.close(go)
-        _become_first_process(ready)
-        Supervisor(state, plan).run()
-        os._exit(0)
+        mine.close()
+        _be_first_process(Supervisor(state, plan), its)
+    its.close()
     (cgroup / "cgroup.procs").write_text(str(pid))
-    state.write_record(Record(pid, linux.start_time(pid), str(cgroup), plan.addresses, plan.inventory))
-    os.write(go, b"!")
+    mine.sendall(JOINED)
+    if mine.recv(1) == READY:
+        state.write_record(Record(pid, linux.start_time(pid), str(cgroup), plan.addresses, plan.inventory))
     os.waitpid(pid, 0)
     linux.kill_cgroup(cgroup)
 
 
-def _become_first_process(ready: int) -> None:
-    """Wait until the keeper has put this process into the lab's cgroup, then leave the machine's namespaces."""
+def _be_first_process(supervisor: Supervisor, keeper: socket.socket) -> NoReturn:
+    """Once in the lab's cgroup, leave the machine's namespaces, make the lab and run it until it ends."""
     linux.die_with_parent()
-    if os.read(ready, 1) != b"!":
-        os._exit(1)
-    linux.unshare(
-        linux.CLONE_NEWNS | linux.CLONE_NEWNET | linux.CLONE_NEWIPC | linux.CLONE_NEWUTS | linux.CLONE_NEWCGROUP
-    )
+    if keeper.recv(1) != JOINED:
+        sys.exit("the keeper ended before the lab began")
+    linux.unshare(NAMESPACES)
+    supervisor.make_world()
+    keeper.sendall(READY)
+    supervisor.run()
+    sys.exit(0)
 
 
 class Supervisor:
@@ -70,7 +80,6 @@ class Supervisor:
     def run(self) -> None:
         """Boot everything, then answer signals until SIGTERM."""
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        self.make_world()
         for host in self.plan.hosts:
             self.make_tree(host)
             self.start(host)
@@ -81,7 +90,7 @@ class Supervisor:
             if received == signal.SIGCHLD:
                 self.reap()
             else:
-                self.start_missing()
+                self.start_asked_for()
 
     def make_world(self) -> None:
         """Private /proc, /sys, /run and cgroup tree, and the bridge.
@@ -149,26 +158,32 @@ class Supervisor:
             "--console=pipe",
         ]
 
-    def start_missing(self) -> None:
-        """Start every host that is not running and not switched off."""
+    def start_asked_for(self) -> None:
+        """Start every host whose power button was pressed; one that runs is left alone."""
         self.reap()
         for host in self.plan.hosts:
-            if host.name not in self.running and not self.state.power_switch(host.name).exists():
-                self.start(host)
+            button = self.state.power_button(host.name)
+            if button.exists():
+                button.unlink()
+                if host.name not in self.running:
+                    self.start(host)
 
     def reap(self) -> None:
         """Collect ended children: hosts that are gone, and orphans, whose parent is PID 1."""
-        while True:
-            try:
-                pid, _ = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
+        while self.running:
+            pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 return
-            for name, process in list(self.running.items()):
-                if process.pid == pid:
-                    process.returncode = 0
-                    del self.running[name]
+            for host in self.plan.hosts:
+                if (process := self.running.get(host.name)) is not None and process.pid == pid:
+                    process.returncode = os.waitstatus_to_exitcode(status)
+                    self.ended(host, process.returncode)
+
+    def ended(self, host: PlannedHost, status: int) -> None:
+        """``host`` is gone: boot it again when it asked for a reboot, else leave it off."""
+        del self.running[host.name]
+        if status == REBOOT:
+            self.start(host)
 
 
 def _command(*argv: str) -> None:

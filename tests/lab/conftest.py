@@ -1,0 +1,40 @@
+"""The running lab, for every test below this folder.
+
+``lab`` is the lab of $SMTPCTL_LAB_DIR (default /var/lib/smtpctl-lab): the one that is up, else one booted for this run
+and taken down at its end, unless KEEP=1. Fixtures that need more of it build on this one: make a session-wide fixture
+that takes ``lab``, brings it to a state, and returns it.
+
+Every test here runs inside the lab's network and is back outside after it, so that the rest of the suite does not
+notice. A session-wide fixture that talks to hosts itself does so in a ``with lab.entered():`` block.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from smtpctl.lab import Lab
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Lab]:
+    """The running lab. Skips, with the reason, for an ordinary user."""
+    if os.geteuid() != 0:
+        pytest.skip("the lab needs root: it makes namespaces, mounts and a bridge")
+    lab = Lab()
+    booted = lab.up() if lab.status() is None else False
+    yield lab
+    if booted and os.environ.get("KEEP") != "1":
+        lab.down()
+
+
+@pytest.fixture(autouse=True)
+def inside_lab(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that is marked ``lab`` runs in the lab's network."""
+    if request.node.get_closest_marker("lab") is None:
+        yield
+        return
+    with request.getfixturevalue("lab").entered():
+        yield
