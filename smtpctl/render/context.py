@@ -15,7 +15,8 @@ from smtpctl.render.roles import Role as LayerRole
 
 #: One and the same string everywhere: Postfix opens a connection for each different one (SMTPD_POLICY_README).
 POLICY_SERVICE = (
-    "check_policy_service { unix:smtpctl/policy.sock, timeout=10s, default_action=451 4.3.5 policy service unavailable }"
+    "check_policy_service { unix:smtpctl/policy.sock, timeout=10s,"
+    " { default_action = 451 4.3.5 policy service unavailable } }"
 )
 
 
