@@ -13,6 +13,8 @@ from smtpctl.errors import SmtpctlError
 #: command -> module in this package that defines it under the same name ("-" becomes "_").
 LAZY = {
     "lab": "lab",
+    "plan": "plan",
+    "apply": "apply",
 }
 
 
@@ -37,6 +39,8 @@ class LazyGroup(click.Group):
 #: command -> its line in `smtpctl --help`, so that the overview imports nothing. A test holds it against the commands.
 SUMMARIES = {
     "lab": "Boot the six hosts and an internet on this machine.",
+    "plan": "Show every difference between the inventory and the hosts.",
+    "apply": "Bring the hosts to what the inventory says.",
 }
 
 
@@ -59,12 +63,12 @@ def main() -> None:
     from smtpctl.cli.output import print_error
 
     try:
-        cli.main(standalone_mode=False)
+        # outside standalone mode click returns the code of ctx.exit(), and what a command returned
+        outcome = cli.main(standalone_mode=False)
+        sys.exit(outcome if isinstance(outcome, int) else 0)
     except SmtpctlError as error:
         print_error(str(error), error.hint)
         sys.exit(error.exit_code)
-    except click.exceptions.Exit as exit_request:
-        sys.exit(exit_request.exit_code)
     except (click.Abort, KeyboardInterrupt):
         print_error("interrupted")
         sys.exit(1)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import yaml
-
 from smtpctl.errors import LabError
+from smtpctl.inventory import load_fleet
 from smtpctl.lab.addresses import (
     CONTROLLER,
     CONTROLLER_ADDRESS,
@@ -34,7 +32,7 @@ def default_inventory() -> Path:
 
 def plan_lab(inventory: Path, image: Path) -> Plan:
     """The plan for the fleet of ``inventory``: its hosts in their order, then the internet host."""
-    fleet = Fleet.model_validate_json(json.dumps(yaml.safe_load(inventory.read_text())))
+    fleet = load_fleet(inventory)
     _check_addresses(fleet)
     internet = PlannedHost(INTERNET, fleet.host_name(INTERNET), INTERNET_ADDRESS)
     return Plan(str(image), str(inventory.absolute()), (*_planned_hosts(fleet), internet))
