@@ -28,7 +28,7 @@ class _Part(BaseModel):
 class FileRule(_Part):
     """Mode, owner and secrecy of the files that a pattern names; what is left out is ``root:root 0644``, open."""
 
-    mode: str = Field("0644", pattern=r"^0[0-7]{3}$")
+    mode: str = Field(default="0644", pattern=r"^0[0-7]{3}$")
     owner: str = "root"
     group: str = "root"
     secret: bool = False
