@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from email.message import Message
 from email.parser import BytesHeaderParser
 from email.policy import compat32
+from email.utils import collapse_rfc2231_value
 
 from smtpctl.feedback.fields import one_line
 
@@ -50,9 +51,8 @@ class Part:
         return "" if value is None else one_line(str(value))
 
     def parameter(self, name: str) -> str:
-        """A parameter of Content-Type in lower case, or an empty string."""
-        value = self.headers.get_param(name)
-        return value.strip().lower() if isinstance(value, str) else ""
+        """A parameter of Content-Type, or an empty string."""
+        return _parameter(self.headers, name)
 
     def content(self) -> bytes:
         """The first ``MAX_TEXT_BYTES`` of the body without transfer encoding, as far as that is not damaged."""
@@ -98,7 +98,7 @@ def _read(raw: bytes, depth: int) -> Part:
     headers = _HEADERS.parsebytes(block)
     parts: tuple[Part, ...] = ()
     if depth and headers.get_content_maintype() == "multipart":
-        parts = tuple(_read(section, depth - 1) for section in _sections(body, headers.get_boundary()))
+        parts = tuple(_read(section, depth - 1) for section in _sections(body, _parameter(headers, "boundary")))
     return Part(headers, body, parts)
 
 
@@ -110,7 +110,17 @@ def _split_headers(raw: bytes) -> tuple[bytes, bytes]:
     return block[:MAX_HEADER_BYTES] + b"\n\n", body
 
 
-def _sections(body: bytes, boundary: str | None) -> list[bytes]:
+def _parameter(headers: Message, name: str) -> str:
+    """A parameter of Content-Type, its RFC 2231 forms included, or an empty string."""
+    try:
+        value = headers.get_param(name)
+        return collapse_rfc2231_value(value).rstrip() if value else ""
+    except (ValueError, TypeError, LookupError):
+        # The library does not expect, among others, a parameter that stands both whole and in pieces.
+        return ""
+
+
+def _sections(body: bytes, boundary: str) -> list[bytes]:
     """The sections between the delimiter lines of RFC 2046 §5.1.1; the last one may lack its end."""
     if not boundary:
         return []

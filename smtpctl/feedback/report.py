@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from enum import StrEnum
 
+from smtpctl.feedback.categories import Category
 from smtpctl.feedback.fields import Fields, address_in, read_groups, status_in, untyped
 from smtpctl.feedback.mime import Part, read_headers, read_message
 from smtpctl.feedback.verdict import Verdict, judge
@@ -46,6 +49,14 @@ class Action(StrEnum):
     EXPANDED = "expanded"
 
 
+class Hardness(StrEnum):
+    """Whether a failure is about the address (hard), about something that passes (soft), or nobody said."""
+
+    HARD = "hard"
+    SOFT = "soft"
+    UNDETERMINED = "undetermined"
+
+
 @dataclass(frozen=True, slots=True)
 class Recipient:
     """What a report says about one recipient. Empty strings stand for what it does not say."""
@@ -57,6 +68,7 @@ class Recipient:
     diagnostic: str
     remote_mta: str
     verdict: Verdict
+    last_attempt_at: datetime | None = None
 
     @property
     def address(self) -> str:
@@ -64,9 +76,13 @@ class Recipient:
         return self.original or self.final
 
     @property
-    def hard(self) -> bool:
-        """Whether the address is bad: a failure, by a verdict that says so. A delay never is."""
-        return self.action is Action.FAILED and self.verdict.hard
+    def hardness(self) -> Hardness:
+        """Hard when the address is bad: a failure, by a verdict that says so. A delay never is."""
+        if self.action not in (Action.FAILED, Action.DELAYED):
+            return Hardness.UNDETERMINED
+        if self.action is Action.FAILED and self.verdict.hard:
+            return Hardness.HARD
+        return Hardness.UNDETERMINED if self.verdict.category is Category.UNKNOWN else Hardness.SOFT
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +93,8 @@ class Report:
     message_id: str
     reporting_mta: str = ""
     original_message_id: str = ""
+    original_queue_id: str = ""
+    arrival_at: datetime | None = None
     recipients: tuple[Recipient, ...] = ()
 
 
@@ -94,6 +112,8 @@ def read_report(raw: bytes) -> Report:
         message_id=message_id,
         reporting_mta=untyped(message.get("reporting-mta", ""))[1],
         original_message_id=_original_message_id(mail),
+        original_queue_id=message.get("x-postfix-queue-id", "")[:64],
+        arrival_at=_time(message.get("arrival-date", "")),
         recipients=recipients,
     )
 
@@ -114,6 +134,7 @@ def _recipient(group: Fields) -> Recipient | None:
         diagnostic=diagnostic,
         remote_mta=untyped(group.get("remote-mta", ""))[1],
         verdict=judge(status, diagnostic),
+        last_attempt_at=_time(group.get("last-attempt-date", "")),
     )
 
 
@@ -153,3 +174,13 @@ def _original_message_id(mail: Part) -> str:
 def _message_id(part: Part) -> str:
     match = _MESSAGE_ID.search(part.header("Message-ID"))
     return match[0] if match else ""
+
+
+def _time(value: str) -> datetime | None:
+    """A date of RFC 5322 in UTC; None for what is no date, or one that no mail of ours can have."""
+    try:
+        moment = parsedate_to_datetime(value[:100])
+        moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return moment if 1970 <= moment.year < 2200 else None
