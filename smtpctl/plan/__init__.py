@@ -1,1 +1,8 @@
-"""plan"""
+"""Desired and observed state to ordered steps, their explanation, and waves. Pure: no network, clock, process."""
+
+from smtpctl.model.plans import HostPlan, ObservedHost
+from smtpctl.plan.host import plan_host
+from smtpctl.plan.waves import waves
+from smtpctl.plan.words import summary
+
+__all__ = ["HostPlan", "ObservedHost", "plan_host", "summary", "waves"]

@@ -1,0 +1,108 @@
+"""Bringing hosts to their desired state: all observed, staged and valid, then live wave by wave; or nothing at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from smtpctl.deploy.crew import Crew, crew
+from smtpctl.deploy.visit import Report, Visit
+from smtpctl.errors import HostError, PartlyAppliedError, SmtpctlError, UsageError
+from smtpctl.model.artifacts import DesiredHost
+from smtpctl.model.plans import HostPlan
+from smtpctl.model.records import HostResult, Outcome
+from smtpctl.transport.connection import Target
+
+#: Decides, from all plans, whether to go on.
+Confirm = Callable[[Mapping[str, HostPlan]], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a run goes: hosts in ``waves``, revisions kept on a host, and what may be overwritten."""
+
+    waves: Sequence[Sequence[str]]
+    keep: int = 10
+    take_over: bool = False
+    kind: str = "apply"
+
+
+def plan_fleet(
+    targets: Mapping[str, Target], desired: Mapping[str, DesiredHost], report: Report
+) -> tuple[dict[str, HostPlan], list[SmtpctlError]]:
+    """Plans of all hosts that can be observed, and an error for each that cannot. Writes nothing anywhere."""
+    with crew(targets, desired, report) as run:
+        run.each(lambda visit: visit.observe(exclusive=False), run.visits.values())
+        plans = {name: visit.plan for name, visit in run.visits.items() if visit.plan is not None}
+        return plans, [visit.error for visit in run.visits.values() if visit.error is not None]
+
+
+def apply_fleet(
+    targets: Mapping[str, Target],
+    desired: Mapping[str, DesiredHost],
+    settings: Settings,
+    report: Report,
+    confirm: Confirm,
+    mask: Callable[[str], str],
+) -> list[HostResult]:
+    """Bring every host of ``desired`` to its state; a result for each. Raises nothing that a host did wrong."""
+    with crew(targets, desired, report) as run:
+        _run(run, settings, confirm)
+        return [visit.result(mask) for visit in run.visits.values()]
+
+
+def verdict(results: Sequence[HostResult]) -> SmtpctlError | None:
+    """The error that a whole run amounts to; None when every host is on its desired state."""
+    bad = [result for result in results if result.outcome not in (Outcome.APPLIED, Outcome.UNCHANGED)]
+    if not bad:
+        return None
+    failed = [result for result in bad if result.outcome is not Outcome.UNTOUCHED]
+    names = ", ".join(result.host for result in bad)
+    if any(result.outcome is Outcome.APPLIED for result in results):
+        return PartlyAppliedError(f"not applied on: {names}", hint="remove the cause, then run apply again")
+    if not failed:
+        return SmtpctlError("nothing was applied")
+    return SmtpctlError(f"nothing was applied; failed on: {', '.join(result.host for result in failed)}")
+
+
+def _run(run: Crew, settings: Settings, confirm: Confirm) -> None:
+    if run.each(lambda visit: visit.observe(exclusive=True), run.visits.values()):
+        return
+    changing = [visit for visit in run.visits.values() if visit.plan and not visit.plan.empty]
+    if not changing or not _permitted(run, changing, settings, confirm):
+        return
+    try:
+        # The barrier: nothing goes live anywhere unless every host of the run is staged and valid.
+        if not run.each(Visit.stage, changing) and not run.interrupted.is_set():
+            _go_live(run, changing, settings)
+    finally:
+        run.each(Visit.abandon, changing)
+
+
+def _permitted(run: Crew, changing: Sequence[Visit], settings: Settings, confirm: Confirm) -> bool:
+    """Hand edits are not overwritten unless that was said; and somebody has to want this at all."""
+    if not settings.take_over:
+        for visit in changing:
+            if visit.plan and visit.plan.edited:
+                paths = ", ".join(visit.plan.edited)
+                visit.fail(HostError(visit.name, "plan", f"edited by hand on the host: {paths}"))
+        if any(visit.error for visit in changing):
+            return False
+    return confirm({visit.name: visit.plan for visit in changing if visit.plan}) and not run.interrupted.is_set()
+
+
+def _go_live(run: Crew, changing: Sequence[Visit], settings: Settings) -> None:
+    """Wave by wave; the first failure ends the roll-out, and so does Ctrl-C after the wave in hand."""
+    by_name = {visit.name: visit for visit in changing}
+    missing = set(by_name) - {host for wave in settings.waves for host in wave}
+    if missing:
+        raise UsageError(f"hosts in no wave: {', '.join(sorted(missing))}")
+
+    def step(visit: Visit) -> None:
+        visit.go_live(kind=settings.kind, keep=settings.keep)
+        visit.confirm()
+
+    for wave in settings.waves:
+        chosen = [by_name[host] for host in wave if host in by_name]
+        if run.interrupted.is_set() or run.each(step, chosen):
+            return

@@ -1,0 +1,125 @@
+"""One host's part of a run: its connection, its desired state, its plan, and how far it has come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from smtpctl.errors import HostError, SmtpctlError, TransportError
+from smtpctl.model.artifacts import DesiredHost
+from smtpctl.model.plans import HostPlan
+from smtpctl.model.records import Event, HostResult, Outcome
+from smtpctl.plan import plan_host
+from smtpctl.transport import requests
+from smtpctl.transport.connection import Target
+from smtpctl.transport.host import Host
+
+Report = Callable[[Event], None]
+
+
+class Visit:
+    """Steps of a run on one host, in order: observe, stage, go_live, confirm. Any of them may raise SmtpctlError."""
+
+    def __init__(self, target: Target, desired: DesiredHost, holder: str, report: Report) -> None:
+        self.target = target
+        self.desired = desired
+        self.holder = holder
+        self.plan: HostPlan | None = None
+        self.outcome = Outcome.UNTOUCHED
+        self.error: SmtpctlError | None = None
+        self._report = report
+        self._host: Host | None = None
+        self._began = time.monotonic()
+        self._ended: float | None = None
+
+    @property
+    def name(self) -> str:
+        return self.target.host
+
+    def observe(self, *, exclusive: bool) -> HostPlan:
+        """Connect, lock, and plan from what is there."""
+        self._host = Host(self.target, self.holder)
+        answer = self._host.ask(requests.observe(self.desired, exclusive=exclusive), on_step=self._step)
+        if recovered := answer.header["recovered"]:
+            self._step("recover", recovered)
+        self.plan = plan_host(self.desired, requests.observed(self.name, answer))
+        if self.plan.empty:
+            self.finish(Outcome.UNCHANGED)
+        return self.plan
+
+    def stage(self) -> None:
+        """Hand over the new state and have it validated. Raise HostError with what the checkers say."""
+        header, blobs = requests.stage(self._planned())
+        self._step("stage", f"{len(blobs)} contents")
+        answer = self._connected().ask(header, blobs, on_step=self._step)
+        bad = [check for check in answer.header["checks"] if not check["ok"]]
+        if bad:
+            raise HostError(self.name, "validate", "\n".join(f"{check['name']}: {check['output']}" for check in bad))
+
+    def go_live(self, *, kind: str, keep: int) -> None:
+        """Swap, reload, probe. The host leads itself back when that fails, and when nobody confirms."""
+        plan = self._planned()
+        request = requests.commit(plan, self.desired, who=self.holder, kind=kind, keep=keep)
+        try:
+            self._connected().ask(request, on_step=self._step)
+        except HostError:
+            self.outcome = Outcome.UNDONE
+            raise
+        except TransportError as error:
+            self.outcome = Outcome.UNDONE
+            seconds = f"{requests.CONFIRM_SECONDS:g}"
+            raise TransportError(
+                f"{error}\nthe host leads itself back within {seconds} s", hint="then run apply again"
+            ) from error
+
+    def confirm(self) -> None:
+        """Make what is live the host's revision."""
+        self._connected().ask({"do": "confirm", "revision": self._planned().revision}, on_step=self._step)
+        self.finish(Outcome.APPLIED)
+        self._step("done", f"revision {self._planned().revision}")
+
+    def abandon(self) -> None:
+        """Drop what was staged; the host is as it was. A host that is gone has nothing staged that matters."""
+        if self._host is None or self.outcome is not Outcome.UNTOUCHED or self.plan is None or self.plan.empty:
+            return
+        try:
+            self._host.ask({"do": "abandon"})
+        except SmtpctlError as error:
+            self._step("abandon", str(error))
+
+    def fail(self, error: SmtpctlError) -> None:
+        """Note that a step failed; ``outcome`` says already whether something was led back."""
+        self.error = error
+        self.finish(self.outcome if self.outcome is Outcome.UNDONE else Outcome.FAILED)
+        step = error.step if isinstance(error, HostError) else "connection"
+        self._step("failed", step)
+
+    def finish(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+        self._ended = time.monotonic()
+
+    def close(self) -> None:
+        if self._host is not None:
+            self._host.close()
+
+    def result(self, mask: Callable[[str], str]) -> HostResult:
+        """How it went, with secrets masked in the server's words."""
+        detail, step = "", ""
+        if self.error is not None:
+            step = self.error.step if isinstance(self.error, HostError) else "connection"
+            detail = self.error.detail if isinstance(self.error, HostError) else str(self.error)
+        seconds = (self._ended or time.monotonic()) - self._began
+        return HostResult(self.name, self.outcome, self.desired.revision, round(seconds, 3), step, mask(detail))
+
+    def _step(self, step: str, detail: str) -> None:
+        self._report(Event(self.name, step, detail))
+
+    def _planned(self) -> HostPlan:
+        if self.plan is None:
+            raise HostError(self.name, "plan", "the host was not observed")
+        return self.plan
+
+    def _connected(self) -> Host:
+        if self._host is None:
+            raise HostError(self.name, "plan", "the host was not observed")
+        return self._host

@@ -1,0 +1,191 @@
+"""What was observed on a host, and the plan that leads from there to what is desired. Plain values; nothing here acts.
+
+The agent on a host reports facts; ``smtpctl.plan`` compares them with a ``DesiredHost``; ``smtpctl.deploy`` carries the
+result out. A plan is complete: what it does not name is not touched.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from smtpctl.model.artifacts import Check, ManagedFile, Probe
+
+#: Answers of ``systemctl is-enabled`` after which a unit starts at boot, or cannot be enabled and need not be.
+ENABLED_STATES = frozenset({"enabled", "enabled-runtime", "static", "generated", "indirect", "alias", "linked"})
+
+
+class Kind(StrEnum):
+    """What stands at a path."""
+
+    FILE = "file"
+    LINK = "link"
+    DIRECTORY = "directory"
+    OTHER = "other"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class FileFact:
+    """What stands at one path of a host. ``target`` is where a symbolic link points."""
+
+    kind: Kind = Kind.ABSENT
+    sha256: str = ""
+    mode: int = 0
+    owner: str = ""
+    group: str = ""
+    target: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedFile:
+    """A file as the last committed revision of a host recorded it: smtpctl wrote it, so smtpctl may remove it."""
+
+    sha256: str
+    mode: int
+    owner: str
+    group: str
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UnitFact:
+    """A systemd unit as the host's manager sees it."""
+
+    load: str = "not-found"
+    active: str = "inactive"
+    enabled: str = ""
+    kind: str = ""
+    remains: bool = False
+
+    @property
+    def running(self) -> bool:
+        """Active, or a one-shot unit that has done its work and left nothing to be seen."""
+        return self.active in ("active", "reloading", "activating")
+
+    @property
+    def starts_at_boot(self) -> bool:
+        return self.enabled in ENABLED_STATES
+
+    @property
+    def masked(self) -> bool:
+        return self.enabled in ("masked", "masked-runtime")
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedHost:
+    """The facts about one host that a plan needs.
+
+    ``files`` has an entry for every path that was asked for and for every owned one. ``contents`` holds the bytes of
+    those that differ from what is desired, never of secret ones. ``revision`` is empty on a host that smtpctl has
+    never changed. ``unfinished`` describes an interrupted apply that the next one undoes first.
+    """
+
+    host: str
+    files: Mapping[str, FileFact]
+    contents: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    owned: Mapping[str, OwnedFile] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, UnitFact] = field(default_factory=dict)
+    owned_services: tuple[str, ...] = ()
+    owned_masks: tuple[str, ...] = ()
+    revision: str = ""
+    unfinished: str = ""
+
+
+class Change(StrEnum):
+    """What happens to a file."""
+
+    CREATE = "create"
+    CHANGE = "change"
+    ATTRIBUTES = "attributes"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True, slots=True)
+class FileChange:
+    """One file that differs. ``after`` is None where the file goes away; ``edited`` says that somebody changed it by
+    hand since smtpctl wrote it; ``foreign`` that smtpctl never wrote what stands there."""
+
+    path: str
+    change: Change
+    before: FileFact
+    after: ManagedFile | None
+    diff: str = field(default="", repr=False)
+    edited: bool = False
+    foreign: bool = False
+
+
+class UnitAction(StrEnum):
+    """What is done to a unit. The order is the order of precedence: a restart makes a reload needless."""
+
+    RELOAD = "reload"
+    RESTART = "restart"
+    START = "start"
+
+
+@dataclass(frozen=True, slots=True)
+class UnitStep:
+    """One action on one unit, with the reasons for it."""
+
+    unit: str
+    stage: int
+    action: UnitAction
+    reasons: tuple[str, ...]
+    oneshot: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HostPlan:
+    """Everything that an apply does on one host, in the order in which it is done."""
+
+    host: str
+    revision: str
+    observed_revision: str
+    packages: tuple[str, ...] = ()
+    files: tuple[FileChange, ...] = ()
+    checks: tuple[Check, ...] = ()
+    stop: tuple[str, ...] = ()
+    mask: tuple[str, ...] = ()
+    unmask: tuple[str, ...] = ()
+    daemon_reload: bool = False
+    sysusers: tuple[str, ...] = ()
+    tmpfiles: tuple[str, ...] = ()
+    enable: tuple[str, ...] = ()
+    steps: tuple[UnitStep, ...] = ()
+    probes: tuple[Probe, ...] = ()
+    unfinished: str = ""
+
+    @property
+    def empty(self) -> bool:
+        """Nothing differs, and nothing has to be undone first."""
+        return not (
+            self.packages
+            or self.files
+            or self.stop
+            or self.mask
+            or self.unmask
+            or self.enable
+            or self.steps
+            or self.unfinished
+        )
+
+    @property
+    def edited(self) -> tuple[str, ...]:
+        """Paths that somebody changed by hand since smtpctl wrote them."""
+        return tuple(change.path for change in self.files if change.edited)
+
+    @property
+    def fingerprint(self) -> str:
+        """Names this very plan: the same differences from the same state give the same 16 digits."""
+        content = [
+            [self.host, self.revision, self.observed_revision, self.unfinished],
+            [list(self.packages), list(self.stop), list(self.mask), list(self.unmask), list(self.enable)],
+            [[change.path, change.change, change.before.sha256, change.before.mode] for change in self.files],
+            [[change.after.sha256 if change.after else ""] for change in self.files],
+            [[step.unit, step.action] for step in self.steps],
+        ]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]

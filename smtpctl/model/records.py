@@ -1,0 +1,37 @@
+"""What came of an apply, host by host, and what a host remembers of earlier ones. Plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Outcome(StrEnum):
+    """How an apply ended on one host."""
+
+    UNCHANGED = "unchanged"
+    APPLIED = "applied"
+    FAILED = "failed"
+    UNDONE = "undone"
+    UNTOUCHED = "untouched"
+
+
+@dataclass(frozen=True, slots=True)
+class HostResult:
+    """One host's line of the result. ``step`` and ``detail`` say where and why it failed, in the server's own words."""
+
+    host: str
+    outcome: Outcome
+    revision: str
+    seconds: float
+    step: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something begins or ends on a host while a run is going on."""
+
+    host: str
+    step: str
+    detail: str = ""

@@ -1,0 +1,50 @@
+"""One host: from what is desired and what was observed to a complete plan."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from smtpctl.model.artifacts import Check, DesiredHost
+from smtpctl.model.plans import FileChange, HostPlan, ObservedHost
+from smtpctl.plan import units
+from smtpctl.plan.files import file_changes
+
+SYSUSERS = ("/etc/sysusers.d/", "/usr/local/lib/sysusers.d/")
+TMPFILES = ("/etc/tmpfiles.d/", "/usr/local/lib/tmpfiles.d/")
+
+
+def plan_host(desired: DesiredHost, observed: ObservedHost) -> HostPlan:
+    """Given both, return everything that an apply does there: nothing where nothing differs."""
+    changes = file_changes(desired, observed)
+    return HostPlan(
+        host=desired.host,
+        revision=desired.revision,
+        observed_revision=observed.revision,
+        packages=tuple(package for package in desired.packages if package not in observed.packages),
+        files=changes,
+        checks=_checks(desired, changes),
+        stop=units.units_to_stop(desired, observed),
+        mask=units.units_to_mask(desired, observed),
+        unmask=units.units_to_unmask(desired, observed),
+        daemon_reload=units.changes_units(changes),
+        sysusers=_written(changes, SYSUSERS),
+        tmpfiles=_written(changes, TMPFILES),
+        enable=units.units_to_enable(desired, observed),
+        steps=units.unit_steps(desired, observed, changes),
+        probes=desired.probes,
+        unfinished=observed.unfinished,
+    )
+
+
+def _checks(desired: DesiredHost, changes: Sequence[FileChange]) -> tuple[Check, ...]:
+    """Checkers of what changes."""
+    return tuple(
+        check
+        for check in desired.checks
+        if any(fnmatchcase(change.path, pattern) for change in changes for pattern in check.paths)
+    )
+
+
+def _written(changes: Sequence[FileChange], folders: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(change.path for change in changes if change.after and change.path.startswith(folders))

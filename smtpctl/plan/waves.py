@@ -1,0 +1,34 @@
+"""In which order the hosts of a fleet change."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from smtpctl.model.fleet import Fleet, Role
+
+#: What others depend on comes first: the database, then what receives feedback, then relays, then the entrance.
+ORDER = (Role.CONTROL, Role.MAILBOX, Role.FEEDBACK, Role.RELAY, Role.SUBMISSION, Role.BALANCER)
+
+
+def waves(fleet: Fleet, hosts: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """``hosts`` in waves that follow each other. Two hosts that share a role never change in one wave, so that one of
+    them serves while the other changes; a host's place is that of the last of its roles in ``ORDER``."""
+    remaining = sorted(hosts, key=lambda host: _rank(fleet, host))
+    result = []
+    while remaining:
+        rank = _rank(fleet, remaining[0])
+        wave: list[str] = []
+        for host in remaining:
+            if _rank(fleet, host) == rank and not any(_share_role(fleet, host, other) for other in wave):
+                wave.append(host)
+        result.append(tuple(wave))
+        remaining = [host for host in remaining if host not in wave]
+    return tuple(result)
+
+
+def _rank(fleet: Fleet, host: str) -> int:
+    return max(ORDER.index(role) for role in fleet.hosts[host].roles)
+
+
+def _share_role(fleet: Fleet, one: str, other: str) -> bool:
+    return bool(set(fleet.hosts[one].roles) & set(fleet.hosts[other].roles))

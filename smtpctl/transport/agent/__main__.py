@@ -1,0 +1,31 @@
+"""Entry of the agent: ``serve`` for a controller, ``undo`` for the timer, ``recover`` at boot."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+
+from . import recovery, session
+from .frames import Message
+from .store import Store
+
+
+def serve(archive: bytes, first: Message | None = None) -> None:
+    """Answer a controller on standard input and output. The controller's death must not stop a change half-way."""
+    os.umask(0o022)
+    for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    session.Session(session.open_channel(first), Store(), archive).serve()
+
+
+def main(arguments: list[str]) -> None:
+    os.umask(0o022)
+    if arguments[0] == "undo":
+        recovery.run(Store(), "the controller did not confirm in time", number=int(arguments[1]))
+    elif arguments[0] == "recover":
+        recovery.run(Store(), "the host was restarted before the change was confirmed", booting=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

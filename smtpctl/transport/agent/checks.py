@@ -1,0 +1,67 @@
+"""Validation: the servers' own checkers, run where the staged tree is seen at its final paths and nowhere else.
+
+A process of ours holds a private mount namespace in which the staged tree lies over the live folders, read-only
+(overlayfs with lower layers only). Each checker runs in that namespace. The host itself sees nothing of it.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+from . import StepError, processes, staging
+from .store import Store
+
+#: A checker that takes longer hangs.
+TIMEOUT = 60
+
+
+def run_all(store: Store, checks: Sequence[dict[str, Any]], paths: Sequence[str]) -> list[dict[str, Any]]:
+    """Run ``checks`` over the staged tree; ``{name, ok, output}`` for each, in order."""
+    if not checks:
+        return []
+    with _namespace(store, staging.mount_points(paths)) as pid, ThreadPoolExecutor(4) as pool:
+        return list(pool.map(lambda check: _run(pid, check), checks))
+
+
+def _run(pid: int, check: dict[str, Any]) -> dict[str, Any]:
+    inside = ["nsenter", f"--mount=/proc/{pid}/ns/mnt", "--wd=/", "--", *check["command"]]
+    result = processes.run(inside, timeout=TIMEOUT)
+    output = result.output.strip()
+    fatal = [line for line in output.splitlines() if any(re.search(mark, line) for mark in check["fatal_output"])]
+    if result.code and not output:
+        output = f"{check['command'][0]} exits with {result.code}"
+    return {"name": check["name"], "ok": result.code == 0 and not fatal, "output": "\n".join(fatal) or output}
+
+
+@contextmanager
+def _namespace(store: Store, points: Sequence[str]) -> Iterator[int]:
+    """Process id of a shell that waits inside the namespace; it ends when its standard input closes."""
+    mounts = [
+        f"mount -t overlay -o ro,lowerdir={staging.staged_path(store, point)}:{point} smtpctl {point}"
+        for point in points
+    ]
+    script = " && ".join([*mounts, "echo ready", "read end"])
+    shell = subprocess.Popen(
+        ["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=processes.ENVIRONMENT,
+        start_new_session=True,
+    )
+    if shell.stdin is None or shell.stdout is None:
+        raise StepError("validate", "no pipe to the mount namespace")
+    try:
+        answer = shell.stdout.readline().decode(errors="replace").strip()
+        if answer != "ready":
+            raise StepError("validate", f"the staged tree cannot be mounted in a namespace: {answer}")
+        yield shell.pid
+    finally:
+        shell.stdin.close()
+        shell.wait(timeout=10)
+        shell.stdout.close()

@@ -1,0 +1,135 @@
+"""Facts about this host: what stands at a path, which packages are installed, how units are. Read-only."""
+
+from __future__ import annotations
+
+import grp
+import hashlib
+import os
+import pwd
+import stat
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from . import StepError, processes
+
+#: Larger files are compared but not sent for a diff.
+LARGEST_DIFF = 1 << 20
+
+_PROPERTIES = {
+    "LoadState": "load",
+    "ActiveState": "active",
+    "UnitFileState": "enabled",
+    "Type": "kind",
+    "RemainAfterExit": "remains",
+}
+
+ABSENT: dict[str, Any] = {"kind": "absent"}
+
+
+def file_fact(path: str) -> dict[str, Any]:
+    """What stands at ``path``: kind, and for a regular file its hash, mode and owner."""
+    try:
+        status = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return dict(ABSENT)
+    if stat.S_ISLNK(status.st_mode):
+        return {"kind": "link", "target": str(Path(path).readlink())}
+    fact = {
+        "kind": "other",
+        "mode": stat.S_IMODE(status.st_mode),
+        "owner": _user_name(status.st_uid),
+        "group": _group_name(status.st_gid),
+    }
+    if stat.S_ISDIR(status.st_mode):
+        fact["kind"] = "directory"
+    elif stat.S_ISREG(status.st_mode):
+        with Path(path).open("rb") as file:
+            fact.update(kind="file", sha256=hashlib.file_digest(file, "sha256").hexdigest())
+    return fact
+
+
+def content_for_diff(path: str, fact: dict[str, Any]) -> bytes | None:
+    """Bytes of a regular file of ordinary size, or of a symbolic link's target."""
+    if fact["kind"] == "link":
+        return f"symbolic link to {fact['target']}\n".encode()
+    if fact["kind"] != "file":
+        return None
+    source = Path(path)
+    return source.read_bytes() if source.stat().st_size <= LARGEST_DIFF else None
+
+
+def installed_packages(names: Iterable[str], status: Path = Path("/var/lib/dpkg/status")) -> dict[str, str]:
+    """Versions of those of ``names`` that are wholly installed. dpkg's own file is read: dpkg-query takes 10 ms."""
+    wanted = {name.encode() for name in names}
+    found: dict[str, str] = {}
+    if not wanted:
+        return found
+    for stanza in status.read_bytes().split(b"\n\n"):
+        name = stanza[9 : stanza.find(b"\n")] if stanza.startswith(b"Package: ") else b""
+        if name in wanted and b"\nStatus: install ok installed\n" in stanza:
+            version = stanza.partition(b"\nVersion: ")[2].partition(b"\n")[0]
+            found[name.decode()] = version.decode()
+    return found
+
+
+def unit_facts(units: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """State of each unit, from one call of systemctl."""
+    names = list(dict.fromkeys(units))
+    if not names:
+        return {}
+    command = ["systemctl", "show", "--property", ",".join(_PROPERTIES), "--", *names]
+    result = processes.run(command, timeout=30)
+    if result.code:
+        raise StepError("observe", f"systemctl show: {result.output}")
+    blocks = result.output.rstrip("\n").split("\n\n")
+    if len(blocks) != len(names):
+        raise StepError("observe", f"systemctl show answered {len(blocks)} units for {len(names)}: {result.output}")
+    return {name: _unit_fact(block) for name, block in zip(names, blocks, strict=True)}
+
+
+def _unit_fact(block: str) -> dict[str, Any]:
+    fact: dict[str, Any] = {}
+    for line in block.splitlines():
+        key, _, value = line.partition("=")
+        if key in _PROPERTIES:
+            fact[_PROPERTIES[key]] = value
+    fact["remains"] = fact.get("remains") == "yes"
+    return fact
+
+
+@cache
+def _user_name(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+@cache
+def _group_name(number: int) -> str:
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return str(number)
+
+
+def user_id(name: str) -> int:
+    """Number of a user; StepError where there is none. Not cached: users are made during a run."""
+    if name.isdigit():
+        return int(name)
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        raise StepError("files", f"there is no user {name!r} on this host") from None
+
+
+def group_id(name: str) -> int:
+    """Number of a group; StepError where there is none."""
+    if name.isdigit():
+        return int(name)
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise StepError("files", f"there is no group {name!r} on this host") from None

@@ -1,0 +1,51 @@
+"""Running the host's own programs: bounded in time, output kept together, a clean environment."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+#: Locale C so that messages are the ones that documentation and bug reports show.
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LC_ALL": "C.UTF-8",
+    "HOME": "/root",
+    "DEBIAN_FRONTEND": "noninteractive",
+    "SYSTEMD_PAGER": "",
+    "SYSTEMD_COLORS": "0",
+}
+
+
+@dataclass(frozen=True)
+class Result:
+    """Exit code (negative: the signal; 124: out of time), and standard output and error as one text."""
+
+    code: int
+    output: str
+
+
+def run(command: Sequence[str], *, timeout: float, environment: dict[str, str] | None = None) -> Result:
+    """Run ``command`` to its end or to ``timeout``; its whole process group dies with it then."""
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**ENVIRONMENT, **(environment or {})},
+            cwd="/",
+            start_new_session=True,
+        )
+    except OSError as error:
+        return Result(127, f"{command[0]}: {error.strerror}")
+    try:
+        output, _ = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+        text = output.decode(errors="replace")
+        return Result(124, f"{text}{command[0]}: no end after {timeout:g} s, killed")
+    return Result(process.returncode, output.decode(errors="replace"))

@@ -1,0 +1,240 @@
+"""One controller's visit: observe, stage, commit, confirm, in this order, over one stream.
+
+When the stream ends before ``commit`` nothing has changed. When it ends after it, this process ends too, and the undo
+timer leads the host back; a controller that comes back over a new connection before that may still confirm.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from . import PROTOCOL, StepError, checks, facts, frames, lock, packages, recovery, staging, timer, transaction
+from .store import Store
+
+
+class Session:
+    """State between the messages of one visit."""
+
+    def __init__(self, channel: Channel, store: Store, archive: bytes) -> None:
+        self.channel = channel
+        self.store = store
+        self.archive = archive
+        self.lock: lock.Lock | None = None
+        self.wanted: dict[str, dict[str, Any]] = {}
+        self.journal: dict[str, Any] | None = None
+        self.keep = 10
+        self.confirm_seconds = 0.0
+
+    def serve(self) -> None:
+        """Answer messages until the stream ends."""
+        handlers: dict[str, Callable[[frames.Message], dict[str, Any]]] = {
+            "observe": self.observe,
+            "stage": self.stage,
+            "commit": self.commit,
+            "confirm": self.confirm,
+            "undo": self.undo,
+            "abandon": self.abandon,
+            "history": self.history,
+        }
+        while (message := self._next()) is not None:
+            try:
+                answer = handlers[message.header["do"]](message)
+            except StepError as error:
+                answer = {"answer": "failed", "step": error.step, "detail": error.detail}
+            except lock.LockedError as error:
+                answer = {"answer": "locked", "holder": str(error)}
+            except OSError as error:
+                answer = {"answer": "failed", "step": message.header["do"], "detail": str(error)}
+            self.channel.send(answer, answer.pop("contents", ()))
+
+    # -- what a controller can ask for
+
+    def observe(self, message: frames.Message) -> dict[str, Any]:
+        """Facts about this host. Takes the lock; an exclusive visit first undoes what an earlier one left."""
+        request = message.header
+        if request["protocol"] != PROTOCOL:
+            raise StepError("observe", f"the controller speaks version {request['protocol']}, this agent {PROTOCOL}")
+        recovered = self._take_lock(request["exclusive"])
+        current = self.store.current() or {}
+        owned: dict[str, Any] = current.get("files", {})
+        asked: dict[str, list[Any]] = request["files"]
+        found = {path: facts.file_fact(path) for path in sorted({*asked, *owned})}
+        unfinished = self.store.journal()
+        answer = {
+            "answer": "observed",
+            "revision": current.get("revision", ""),
+            "owned": owned,
+            "owned_services": current.get("services", []),
+            "owned_masks": current.get("masks", []),
+            "files": found,
+            "packages": facts.installed_packages(request["packages"]),
+            "units": facts.unit_facts([*request["units"], *current.get("services", []), *current.get("masks", [])]),
+            "unfinished": f"begun by {unfinished['who']}" if unfinished else "",
+            "recovered": recovered,
+        }
+        return {**answer, **_differing(found, asked, owned)}
+
+    def stage(self, message: frames.Message) -> dict[str, Any]:
+        """Take in the new files, install packages, validate. Nothing that runs here notices."""
+        request = message.header
+        self._require_lock()
+        self.store.prepare()
+        for content in message.blobs:
+            self.store.put(content)
+        self.wanted = request["files"]
+        if request["packages"]:
+            self.report("packages", " ".join(request["packages"]))
+            packages.install(request["packages"])
+        self._make_staged_users(request["sysusers"])
+        staging.build(self.store, self.wanted)
+        self.report("validate", f"{len(request['checks'])} checks")
+        return {"answer": "staged", "checks": checks.run_all(self.store, request["checks"], list(self.wanted))}
+
+    def commit(self, message: frames.Message) -> dict[str, Any]:
+        """Make the staged state live, provisionally: it leads back unless confirmed in time."""
+        request = message.header
+        self._require_lock()
+        self.keep = request["keep"]
+        recovery.install(self.store, self.archive)
+        journal = transaction.journal_of(self.store, request, self.wanted)
+        self.store.begin(journal)
+        try:
+            timer.arm(self.store.agent, journal["number"], request["confirm_seconds"])
+            transaction.carry_out(self.store, journal, request, self.wanted, self.report)
+        except (StepError, OSError) as error:
+            return self._lead_back(journal, error)
+        self.journal = journal
+        self.confirm_seconds = request["confirm_seconds"]
+        return {"answer": "live"}
+
+    def confirm(self, message: frames.Message) -> dict[str, Any]:
+        """Commit what is live. On a new connection the journal is found on disk."""
+        revision = message.header["revision"]
+        if self.lock is None:
+            self.lock = lock.exclusive(self.store.base)
+        journal = self.journal or self.store.journal()
+        if journal is None or journal["revision"] != revision:
+            raise StepError("confirm", f"there is no unconfirmed revision {revision}; this host has led itself back")
+        transaction.commit(self.store, journal, self.keep)
+        staging.clear(self.store)
+        self.journal = None
+        return {"answer": "committed"}
+
+    def undo(self, message: frames.Message) -> dict[str, Any]:
+        """Lead back what is live and unconfirmed, because the controller says so."""
+        self._require_lock()
+        if self.journal is None:
+            raise StepError("undo", "nothing is live that could be led back")
+        problems = transaction.undo(self.store, self.journal, message.header["reason"])
+        staging.clear(self.store)
+        self.journal = None
+        return {"answer": "undone", "problems": problems}
+
+    def abandon(self, message: frames.Message) -> dict[str, Any]:
+        """Drop what was staged."""
+        staging.clear(self.store)
+        return {"answer": "abandoned"}
+
+    def history(self, message: frames.Message) -> dict[str, Any]:
+        """Everything that was committed or undone here."""
+        return {"answer": "history", "entries": self.store.history()}
+
+    # -- parts
+
+    def _next(self) -> frames.Message | None:
+        """The next message. A controller that says nothing while something unconfirmed is live has lost its say."""
+        if self.journal is not None and not self.channel.wait(self.confirm_seconds):
+            transaction.undo(self.store, self.journal, "the controller did not confirm in time")
+            self.journal = None
+        return self.channel.receive()
+
+    def report(self, step: str, detail: str) -> None:
+        self.channel.send({"event": "step", "step": step, "detail": detail})
+
+    def _lead_back(self, journal: dict[str, Any], error: StepError | OSError) -> dict[str, Any]:
+        step, detail = (error.step, error.detail) if isinstance(error, StepError) else ("swap", str(error))
+        self.report("undo", f"after: {step}")
+        problems = transaction.undo(self.store, journal, f"{step}: {detail}")
+        staging.clear(self.store)
+        return {"answer": "failed", "step": step, "detail": detail, "undone": True, "problems": problems}
+
+    def _take_lock(self, exclusive: bool) -> str:
+        if not exclusive:
+            self.lock = lock.shared(self.store.base)
+            return ""
+        if not self.store.base.is_dir():
+            return ""
+        self.lock = lock.exclusive(self.store.base)
+        return recovery.undo_unfinished(self.store, "the next apply found it unfinished")
+
+    def _require_lock(self) -> None:
+        """A host that has no folder of ours yet is locked when the first change makes it."""
+        if self.lock is None:
+            self.store.prepare()
+            self.lock = lock.exclusive(self.store.base)
+
+    def _make_staged_users(self, paths: Sequence[str]) -> None:
+        """sysusers.d files name users that other staged files belong to: they are read from objects, before staging."""
+        if not paths:
+            return
+        staging.build(self.store, {path: {**self.wanted[path], "owner": "root", "group": "root"} for path in paths})
+        packages.make_users([staging.staged_path(self.store, path) for path in paths])
+
+
+class Channel:
+    """Messages over two file descriptors. Sending to a controller that is gone is not an error: the work goes on."""
+
+    def __init__(self, incoming: int, outgoing: int, first: frames.Message | None) -> None:
+        self._incoming = incoming
+        self._outgoing = outgoing
+        self._first = first
+
+    def receive(self) -> frames.Message | None:
+        if self._first is not None:
+            message, self._first = self._first, None
+            return message
+        return frames.read(lambda count: os.read(self._incoming, min(count, 1 << 16)))
+
+    def wait(self, seconds: float) -> bool:
+        """Whether a message, or the end, comes within ``seconds``."""
+        return bool(select.select([self._incoming], [], [], seconds)[0])
+
+    def send(self, header: dict[str, Any], blobs: Sequence[bytes] = ()) -> None:
+        remaining = frames.pack(header, blobs)
+        try:
+            while remaining:
+                remaining = remaining[os.write(self._outgoing, remaining) :]
+        except BrokenPipeError:
+            return
+
+
+def _differing(found: dict[str, Any], asked: dict[str, list[Any]], owned: dict[str, Any]) -> dict[str, Any]:
+    """Contents of files that will change, so that a diff needs no second trip; never those of secret ones."""
+    paths, contents = [], []
+    for path, fact in found.items():
+        wanted, secret = asked.get(path, ["", False])
+        if secret or owned.get(path, {}).get("secret") or fact.get("sha256") == wanted:
+            continue
+        content = facts.content_for_diff(path, fact)
+        if content is not None:
+            paths.append(path)
+            contents.append(content)
+    return {"content_paths": paths, "contents": contents}
+
+
+def open_channel(first: frames.Message | None) -> Channel:
+    """The controller's stream, moved away from descriptors 0 and 1, so that no child can read or write it."""
+    incoming, outgoing = os.dup(0), os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    os.close(nothing)
+    return Channel(incoming, outgoing, first)
+
+
+def archive_of(path: str) -> bytes:
+    return Path(path).read_bytes()

@@ -1,0 +1,166 @@
+"""What smtpctl keeps on a host, under /var/lib/smtpctl: objects, the journal, and the committed revisions.
+
+::
+
+    agent.pyz              this program, for the undo timer and for recovery at boot
+    objects/SHA256         contents of managed files, old and new, by hash
+    stage/                 the tree that is being validated; gone after a run
+    journal.json           the intent of an apply that is neither committed nor undone
+    revisions/N-HASH.json  committed revisions; the highest N is what this host is on
+    undone/N-HASH.json     what was begun and led back, with the reason
+
+An apply is committed by one rename: of ``journal.json`` into ``revisions/``. Until then everything leads back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+BASE = Path("/var/lib/smtpctl")
+
+
+class Store:
+    """The folder ``base``. Reading from it never makes it; only ``prepare`` does."""
+
+    def __init__(self, base: Path = BASE) -> None:
+        self.base = base
+        self.agent = base / "agent.pyz"
+        self.objects = base / "objects"
+        self.stage = base / "stage"
+        self.journal_file = base / "journal.json"
+        self.revisions = base / "revisions"
+        self.undone = base / "undone"
+
+    def prepare(self) -> None:
+        """Make the folder, closed to everybody but root: objects hold secrets."""
+        for folder in (self.base, self.objects, self.revisions, self.undone):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    # -- objects
+
+    def put(self, content: bytes) -> str:
+        """Keep ``content`` durably; its hash."""
+        name = hashlib.sha256(content).hexdigest()
+        if not (self.objects / name).exists():
+            write_durably(self.objects / name, content)
+        return name
+
+    def get(self, name: str) -> bytes:
+        return (self.objects / name).read_bytes()
+
+    def keep(self, path: str, name: str) -> None:
+        """Make sure that the unchanged file at ``path``, whose hash is ``name``, can be brought back later."""
+        if not (self.objects / name).exists():
+            self.put(Path(path).read_bytes())
+
+    # -- journal and revisions
+
+    def journal(self) -> dict[str, Any] | None:
+        """The unfinished apply, if there is one."""
+        return _load(self.journal_file)
+
+    def begin(self, journal: dict[str, Any]) -> None:
+        """Make the intent durable. From here on the host leads back until ``commit``."""
+        sync_folder(self.objects)
+        write_durably(self.journal_file, _dump(journal))
+        sync_folder(self.base)
+
+    def commit(self, journal: dict[str, Any]) -> None:
+        """The journal becomes the host's revision, in one rename."""
+        self.journal_file.rename(self.revisions / _file_name(journal))
+        sync_folder(self.revisions)
+        sync_folder(self.base)
+
+    def abandon(self, journal: dict[str, Any], outcome: dict[str, Any]) -> None:
+        """The journal was undone: keep it as history, with how that went."""
+        write_durably(self.undone / _file_name(journal), _dump({**journal, **outcome}))
+        sync_folder(self.undone)
+        self.journal_file.unlink()
+        sync_folder(self.base)
+
+    def current(self) -> dict[str, Any] | None:
+        """The committed revision with the highest number."""
+        files = self.revision_files()
+        return _load(files[-1]) if files else None
+
+    def revision_files(self) -> list[Path]:
+        """Committed revisions, oldest first."""
+        return sorted(self.revisions.glob("*.json")) if self.revisions.is_dir() else []
+
+    def history(self) -> list[dict[str, Any]]:
+        """Everything that was committed or undone, oldest first."""
+        undone = sorted(self.undone.glob("*.json")) if self.undone.is_dir() else []
+        entries = [entry for path in [*self.revision_files(), *undone] if (entry := _load(path))]
+        return sorted(entries, key=lambda entry: float(entry["begun"]))
+
+    def next_number(self) -> int:
+        names = [path.name for folder in (self.revisions, self.undone) for path in folder.glob("*.json")]
+        return max((int(name.partition("-")[0]) for name in names), default=0) + 1
+
+    def prune(self, keep: int) -> None:
+        """Drop all but the last ``keep`` revisions and records of undone applies, and objects that nothing names."""
+        for folder in (self.revisions, self.undone):
+            for path in sorted(folder.glob("*.json"))[:-keep]:
+                path.unlink()
+        named = set()
+        for path in self.revision_files():
+            named |= objects_of(_load(path) or {})
+        for path in self.objects.iterdir():
+            if path.name not in named:
+                path.unlink()
+
+
+def objects_of(journal: dict[str, Any]) -> set[str]:
+    """Hashes of the contents that a journal or revision needs."""
+    before = {fact["sha256"] for fact in journal.get("before", {}).values() if fact["kind"] == "file"}
+    return before | {file["sha256"] for file in journal.get("files", {}).values()}
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """``content`` at ``path``, 0600, whole or not at all, even over a power cut."""
+    temporary = path.with_name(f".{path.name}.new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in ``folder`` durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def now() -> float:
+    return round(time.time(), 3)
+
+
+def _file_name(journal: dict[str, Any]) -> str:
+    return f"{journal['number']:06d}-{journal['revision']}.json"
+
+
+def _dump(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _load(path: Path) -> dict[str, Any] | None:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    value: dict[str, Any] = json.loads(content)
+    return value

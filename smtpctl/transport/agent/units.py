@@ -1,0 +1,79 @@
+"""systemd units: enabled, masked, started, reloaded, stopped; one call for as many as go together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from . import StepError, facts, processes
+
+#: The longest that one systemctl may take; systemd's own start and stop time-outs (90 s) end before.
+TIMEOUT = 120
+
+RUNNING = ("active", "reloading", "activating")
+
+
+def daemon_reload() -> None:
+    _systemctl("reload units", "daemon-reload")
+
+
+def enable(units: Sequence[str]) -> None:
+    _systemctl("enable", "enable", *units)
+
+
+def disable(units: Sequence[str]) -> None:
+    _systemctl("disable", "disable", *units)
+
+
+def mask(units: Sequence[str]) -> None:
+    """Mask ``units``. Running ones are stopped first: a masked unit that runs still holds its ports."""
+    running = [unit for unit, fact in facts.unit_facts(units).items() if fact["active"] in RUNNING]
+    if running:
+        _systemctl("mask", "stop", *running)
+    _systemctl("mask", "mask", *units)
+
+
+def unmask(units: Sequence[str]) -> None:
+    _systemctl("unmask", "unmask", *units)
+
+
+def stop(units: Sequence[str], *, wait: bool = True) -> None:
+    _systemctl("stop", "stop" if wait else "stop --no-block", *units)
+
+
+def act(action: str, units: Sequence[str]) -> None:
+    """Start, restart or reload ``units``. Counters of earlier failures are cleared: they would refuse a start."""
+    if not units:
+        return
+    if action != "reload":
+        # Fails on a unit that is not loaded yet, which has no counter to clear.
+        processes.run(["systemctl", "reset-failed", "--", *units], timeout=TIMEOUT)
+    result = processes.run(["systemctl", action, "--", *units], timeout=TIMEOUT)
+    if result.code:
+        raise StepError(f"{action} {' '.join(units)}", f"{result.output.strip()}\n{explain(units)}".strip())
+
+
+def failed(units: Sequence[str], oneshot: Sequence[str] = ()) -> list[str]:
+    """Those of ``units`` that do not run now. A one-shot unit fails only by failing."""
+    states = facts.unit_facts(units)
+    return [
+        unit
+        for unit, fact in states.items()
+        if fact["active"] == "failed" or (unit not in oneshot and fact["active"] not in RUNNING)
+    ]
+
+
+def explain(units: Sequence[str]) -> str:
+    """The last words of those of ``units`` that failed, from the journal."""
+    words = []
+    for unit in failed(units):
+        command = ["journalctl", "--unit", unit, "--lines", "12", "--no-pager", "--output", "cat", "--quiet"]
+        words.append(f"{unit}:\n{processes.run(command, timeout=20).output.strip()}")
+    return "\n".join(words)
+
+
+def _systemctl(step: str, verb: str, *units: str) -> None:
+    if not units and verb != "daemon-reload":
+        return
+    result = processes.run(["systemctl", *verb.split(), *(["--", *units] if units else [])], timeout=TIMEOUT)
+    if result.code:
+        raise StepError(step, f"systemctl {verb} {' '.join(units)}: {result.output.strip()}")

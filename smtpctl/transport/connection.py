@@ -1,0 +1,170 @@
+"""One SSH connection to one host, over paramiko: explicit key, known host keys only, one session, one command.
+
+TCP_NODELAY is set by hand: paramiko never does, and every small exchange would wait 40 ms for a delayed
+acknowledgement.
+"""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from smtpctl.errors import TransportError
+
+# paramiko's reader of ssh_config, which is not used here, imports invoke when it is there: 45 ms at every start.
+sys.modules.setdefault("invoke", None)  # type: ignore[arg-type]
+
+import paramiko  # noqa: E402
+
+#: Seconds for each of: TCP connect, banner, key exchange, authentication.
+TIMEOUT = 15.0
+
+KEY_NAMES = ("id_ed25519", "id_ecdsa", "id_rsa")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a host is and how to sign in. ``identity`` None: the agent's keys, then those of ~/.ssh."""
+
+    host: str
+    address: str
+    port: int
+    user: str
+    known_hosts: Path
+    identity: Path | None = None
+
+
+class Connection:
+    """An authenticated connection. Closed by ``close``, or as a context manager."""
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self._transport = _open(target)
+
+    def run(self, command: str) -> paramiko.Channel:
+        """Start ``command`` on the host; its streams are the channel."""
+        try:
+            channel = self._transport.open_session(timeout=TIMEOUT)
+            channel.exec_command(command)
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise TransportError(f"{self.target.host}: no session: {error}") from error
+        return channel
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+def _open(target: Target) -> paramiko.Transport:
+    where = f"{target.host} ({target.address} port {target.port})"
+    try:
+        raw = socket.create_connection((target.address, target.port), timeout=TIMEOUT)
+    except OSError as error:
+        raise TransportError(
+            f"{where}: no connection: {error}", hint="is the host up, and may this machine reach its SSH port?"
+        ) from error
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10)
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5)
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
+    transport = paramiko.Transport(raw)
+    transport.banner_timeout = transport.auth_timeout = TIMEOUT
+    try:
+        known = _known_keys(target)
+        transport.get_security_options().key_types = _preferred(transport, known)
+        transport.start_client(timeout=TIMEOUT)
+        _check_host_key(target, known, transport.get_remote_server_key())
+        _sign_in(target, transport)
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        transport.close()
+        raise TransportError(f"{where}: {error}") from error
+    except TransportError:
+        transport.close()
+        raise
+    return transport
+
+
+def _known_keys(target: Target) -> dict[str, paramiko.PKey]:
+    """Known keys of a host by type, looked up as OpenSSH does: address, and [address]:port where it is not 22."""
+    if not target.known_hosts.exists():
+        raise TransportError(
+            f"{target.host}: there is no file of known host keys at {target.known_hosts}", hint=_hint(target)
+        )
+    keys = paramiko.HostKeys(str(target.known_hosts))
+    found = keys.lookup(_known_name(target))
+    if found is None:
+        raise TransportError(
+            f"{target.host}: no host key of {_known_name(target)} is known in {target.known_hosts}", hint=_hint(target)
+        )
+    return dict(found.items())
+
+
+def _preferred(transport: paramiko.Transport, known: dict[str, paramiko.PKey]) -> tuple[str, ...]:
+    """Ask for the types of key that are known: another type could only be refused."""
+    types = transport.get_security_options().key_types
+    chosen = tuple(name for name in types if name in known or (name.startswith("rsa-sha2") and "ssh-rsa" in known))
+    return chosen or tuple(types)
+
+
+def _check_host_key(target: Target, known: dict[str, paramiko.PKey], shown: paramiko.PKey) -> None:
+    if known.get(shown.get_name()) != shown:
+        raise TransportError(
+            f"{target.host}: HOST KEY CHANGED: {_known_name(target)} shows {shown.get_name()} {shown.fingerprint}, "
+            f"which is not the key in {target.known_hosts}",
+            hint="somebody may be in between, or the host was reinstalled; compare the fingerprint on the host's "
+            "console before you replace its line",
+        )
+
+
+def _sign_in(target: Target, transport: paramiko.Transport) -> None:
+    refused = []
+    for key in _identities(target):
+        try:
+            transport.auth_publickey(target.user, key)
+        except paramiko.AuthenticationException:
+            refused.append(key.get_name())
+        else:
+            return
+    tried = ", ".join(refused) or "no key at all"
+    raise TransportError(
+        f"{target.host}: the host refuses {target.user} with {tried}",
+        hint="set ssh.identity in the inventory, and put its public half into the host's authorized_keys",
+    )
+
+
+def _identities(target: Target) -> list[paramiko.PKey]:
+    if target.identity is not None:
+        return [_load(target.identity)]
+    folder = Path("~/.ssh").expanduser()
+    files = [_load(folder / name) for name in KEY_NAMES if (folder / name).exists()]
+    return [*paramiko.Agent().get_keys(), *files]
+
+
+def _load(path: Path) -> paramiko.PKey:
+    try:
+        return paramiko.PKey.from_path(path.expanduser())
+    except paramiko.PasswordRequiredException:
+        raise TransportError(
+            f"the key {path} is protected by a passphrase", hint="load it into ssh-agent and leave ssh.identity out"
+        ) from None
+    except (OSError, paramiko.SSHException, ValueError) as error:
+        raise TransportError(f"the key {path} cannot be read: {error}", hint="see ssh.identity") from error
+
+
+def _known_name(target: Target) -> str:
+    return target.address if target.port == 22 else f"[{target.address}]:{target.port}"
+
+
+def _hint(target: Target) -> str:
+    return (
+        f"compare its fingerprint on the console, then: ssh-keyscan -p {target.port} {target.address} "
+        f">> {target.known_hosts}"
+    )
+
+
+def operator() -> str:
+    """Who is at work, for locks and history: user@machine."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"

@@ -1,0 +1,106 @@
+"""A host over the wire: one connection, one command, and messages with the agent behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+from smtpctl.errors import HostError, TransportError
+from smtpctl.transport import bundle
+from smtpctl.transport.agent import frames
+from smtpctl.transport.connection import Connection, Target
+
+#: Called with (step, detail) whenever the agent begins a step.
+OnStep = Callable[[str, str], None]
+
+
+class Host:
+    """The agent of one host. Close it, or use it as a context manager: the lock on the host lives as long."""
+
+    def __init__(self, target: Target, holder: str) -> None:
+        self.name = target.host
+        self._connection = Connection(target)
+        self._channel = self._connection.run(bundle.command(target.user, holder))
+        self._sudo = target.user != "root"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def ask(self, header: dict[str, Any], blobs: Sequence[bytes] = (), on_step: OnStep | None = None) -> frames.Message:
+        """Send a request; its answer, after the steps that the agent reports on the way.
+
+        Raise HostError when a step failed on the host, TransportError when the connection or the agent is gone.
+        """
+        self._send(frames.pack(header, blobs))
+        while True:
+            message = self._receive()
+            answer = message.header.get("answer")
+            if answer == "agent wanted":
+                content = bundle.archive()
+                self._send(len(content).to_bytes(4, "big") + content)
+            elif answer is None:
+                if on_step:
+                    on_step(message.header["step"], message.header["detail"])
+            else:
+                return self._checked(message)
+
+    def _send(self, data: bytes) -> None:
+        try:
+            self._channel.sendall(data)
+        except OSError:
+            raise self._gone() from None
+
+    def _receive(self) -> frames.Message:
+        try:
+            message = frames.read(self._channel.recv)
+        except frames.FrameError as error:
+            raise TransportError(f"{self.name}: {error}{self._words()}") from error
+        except OSError:
+            raise self._gone() from None
+        if message is None:
+            raise self._gone()
+        return message
+
+    def _checked(self, message: frames.Message) -> frames.Message:
+        header = message.header
+        if header["answer"] == "locked":
+            raise HostError(self.name, "lock", f"being changed by {header['holder']}", hint="try again when it is done")
+        if header["answer"] == "failed":
+            detail = header["detail"]
+            if header.get("undone"):
+                left = header["problems"]
+                detail += f"\nled back to the state before{f', except: {left}' if left else ''}"
+            raise HostError(self.name, header["step"], detail)
+        return message
+
+    def _gone(self) -> TransportError:
+        """Why the agent ended, from its exit status and its last words."""
+        words = self._words()
+        status = self._channel.recv_exit_status() if self._channel.exit_status_ready() else -1
+        if status == 127 or "python3: not found" in words:
+            return TransportError(
+                f"{self.name}: there is no /usr/bin/python3",
+                hint="on the host: apt-get install python3",
+            )
+        if self._sudo and "sudo:" in words:
+            return TransportError(
+                f"{self.name}: sudo refuses{words}", hint="the log-in user needs sudo without a password, or use root"
+            )
+        return TransportError(f"{self.name}: the connection ended{words}")
+
+    def _words(self) -> str:
+        self._channel.settimeout(2.0)
+        words = b""
+        try:
+            while len(words) < 65536 and (chunk := self._channel.recv_stderr(4096)):
+                words += chunk
+        except TimeoutError:
+            pass
+        text = words.decode(errors="replace").strip()
+        return f": {text}" if text else ""

@@ -1,0 +1,141 @@
+"""Desired state and plans as the agent's messages, and its answers as facts. Pure; no connection is known here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from smtpctl.model.artifacts import DesiredHost
+from smtpctl.model.plans import FileFact, HostPlan, Kind, ObservedHost, OwnedFile, UnitFact
+from smtpctl.transport.agent import PROTOCOL, frames
+
+#: Seconds within which the controller has to confirm what is live.
+CONFIRM_SECONDS = 30.0
+
+
+def observe(desired: DesiredHost, *, exclusive: bool) -> dict[str, Any]:
+    """Ask for the facts that a plan towards ``desired`` needs."""
+    return {
+        "do": "observe",
+        "protocol": PROTOCOL,
+        "exclusive": exclusive,
+        "files": {path: [file.sha256, file.secret] for path, file in desired.files.items()},
+        "packages": list(desired.packages),
+        "units": [*(service.unit for service in desired.services), *desired.masked_units],
+    }
+
+
+def observed(host: str, answer: frames.Message) -> ObservedHost:
+    """The facts in an answer to ``observe``."""
+    header = answer.header
+    return ObservedHost(
+        host=host,
+        files={path: _file_fact(fact) for path, fact in header["files"].items()},
+        contents=dict(zip(header["content_paths"], answer.blobs, strict=True)),
+        owned={path: OwnedFile(**file) for path, file in header["owned"].items()},
+        packages=header["packages"],
+        units={unit: UnitFact(**fact) for unit, fact in header["units"].items()},
+        owned_services=tuple(header["owned_services"]),
+        owned_masks=tuple(header["owned_masks"]),
+        revision=header["revision"],
+        unfinished=header["unfinished"],
+    )
+
+
+def stage(plan: HostPlan) -> tuple[dict[str, Any], list[bytes]]:
+    """Hand over what changes, for validation."""
+    blobs = {change.after.sha256: change.after.content for change in plan.files if change.after}
+    request = {
+        "do": "stage",
+        "files": {change.path: _wanted(change.after) for change in plan.files},
+        "packages": list(plan.packages),
+        "sysusers": list(plan.sysusers),
+        "checks": [
+            {"name": check.name, "command": list(check.command), "fatal_output": list(check.fatal_output)}
+            for check in plan.checks
+        ],
+    }
+    return request, list(blobs.values())
+
+
+def commit(plan: HostPlan, desired: DesiredHost, *, who: str, kind: str, keep: int) -> dict[str, Any]:
+    """Make the staged state live."""
+    return {
+        "do": "commit",
+        "keep": keep,
+        "confirm_seconds": CONFIRM_SECONDS,
+        "record": record(plan, desired, who=who, kind=kind),
+        "expected": {change.path: _fact(change.before) for change in plan.files if _must_stand(plan, change.before)},
+        "services": [{"unit": service.unit, "oneshot": service.oneshot} for service in desired.services],
+        "stop": list(plan.stop),
+        "mask": list(plan.mask),
+        "unmask": list(plan.unmask),
+        "daemon_reload": plan.daemon_reload,
+        "sysusers": list(plan.sysusers),
+        "tmpfiles": list(plan.tmpfiles),
+        "enable": list(plan.enable),
+        "steps": [
+            {"unit": step.unit, "stage": step.stage, "action": step.action, "oneshot": step.oneshot}
+            for step in plan.steps
+        ],
+        "probes": [
+            {
+                "name": probe.name,
+                "kind": probe.kind,
+                "target": probe.target,
+                "expect": probe.expect,
+                "deadline": probe.deadline,
+            }
+            for probe in plan.probes
+        ],
+    }
+
+
+def record(plan: HostPlan, desired: DesiredHost, *, who: str, kind: str) -> dict[str, Any]:
+    """What the host remembers of this revision: everything that smtpctl owns there."""
+    return {
+        "revision": plan.revision,
+        "who": who,
+        "kind": kind,
+        "files": {
+            path: {
+                "sha256": file.sha256,
+                "mode": file.mode,
+                "owner": file.owner,
+                "group": file.group,
+                "secret": file.secret,
+            }
+            for path, file in sorted(desired.files.items())
+        },
+        "services": [service.unit for service in desired.services],
+        "masks": list(desired.masked_units),
+        "packages": list(desired.packages),
+        "changed": [[change.change, change.path] for change in plan.files],
+    }
+
+
+def _must_stand(plan: HostPlan, before: FileFact) -> bool:
+    """Whether the file must still be as observed. Packages bring files that were absent before."""
+    return before.kind is not Kind.ABSENT or not plan.packages
+
+
+def _wanted(file: Any) -> dict[str, Any]:
+    if file is None:
+        return {"kind": "absent"}
+    return {"kind": "file", "sha256": file.sha256, "mode": file.mode, "owner": file.owner, "group": file.group}
+
+
+def _file_fact(fact: Mapping[str, Any]) -> FileFact:
+    return FileFact(**{**fact, "kind": Kind(fact["kind"])})
+
+
+def _fact(fact: FileFact) -> dict[str, Any]:
+    """The agent's own form of a fact, which leaves out what a kind does not have."""
+    if fact.kind is Kind.ABSENT:
+        return {"kind": "absent"}
+    if fact.kind is Kind.LINK:
+        return {"kind": "link", "target": fact.target}
+    members: dict[str, Any] = {"kind": fact.kind, "mode": fact.mode, "owner": fact.owner, "group": fact.group}
+    if fact.kind is Kind.FILE:
+        members["sha256"] = fact.sha256
+    return members
