@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-import yaml
 
+from smtpctl.inventory import load_fleet
 from smtpctl.keys import init_secrets, read_secrets
 from smtpctl.model.fleet import Fleet
 from smtpctl.model.secrets import Secrets
@@ -17,7 +17,7 @@ LAB = Path(__file__).parents[2] / "inventory/lab.yml"
 
 @pytest.fixture(scope="session")
 def fleet() -> Fleet:
-    return Fleet.model_validate(yaml.safe_load(LAB.read_text()), strict=False)
+    return load_fleet(LAB)
 
 
 @pytest.fixture
