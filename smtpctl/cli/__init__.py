@@ -12,6 +12,10 @@ from smtpctl.errors import SmtpctlError
 
 #: command -> module in this package that defines it under the same name ("-" becomes "_").
 LAZY = {
+    "validate": "validate",
+    "schema": "schema",
+    "secrets": "secrets",
+    "dns": "dns",
     "lab": "lab",
     "plan": "plan",
     "apply": "apply",
@@ -38,6 +42,10 @@ class LazyGroup(click.Group):
 
 #: command -> its line in `smtpctl --help`, so that the overview imports nothing. A test holds it against the commands.
 SUMMARIES = {
+    "validate": "Report everything that is wrong with an inventory.",
+    "schema": "Print the form of an inventory: JSON schema, reference or sample.",
+    "secrets": "Make, show and change the fleet's secrets: DKIM keys, certificates, passwords.",
+    "dns": "Print the DNS records that the fleet needs, or check what is published.",
     "lab": "Boot the six hosts and an internet on this machine.",
     "plan": "Show every difference between the inventory and the hosts.",
     "apply": "Bring the hosts to what the inventory says.",

@@ -25,7 +25,15 @@ def load(inventory: Path, *, placeholders: bool = False) -> tuple[Fleet, Secrets
     from smtpctl.inventory import load_fleet
     from smtpctl.keys import read_secrets
 
-    return load_fleet(inventory), read_secrets(inventory, placeholders=placeholders)
+    fleet = load_fleet(inventory, built_in_templates=built_in_templates)
+    return fleet, read_secrets(inventory, placeholders=placeholders)
+
+
+def built_in_templates() -> Path:
+    """Folder of the built-in templates, whose paths an overlay must have."""
+    from smtpctl.render import template_root
+
+    return template_root()
 
 
 def overlay_of(inventory: Path, fleet: Fleet) -> Path | None:

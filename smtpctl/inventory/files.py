@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from smtpctl.inventory.checks.overlay import overlay_findings
@@ -14,10 +15,15 @@ from smtpctl.model.fleet import Fleet
 LARGEST = 4 * 1024 * 1024
 
 
-def load_fleet(path: Path, *, built_in_templates: Path | None = None) -> Fleet:
+#: Asked for the folder of the built-in templates (``smtpctl.render.template_root``; render is no package to know here).
+TemplateRoot = Callable[[], Path]
+
+
+def load_fleet(path: Path, *, built_in_templates: TemplateRoot | None = None) -> Fleet:
     """The fleet that the file describes. Raise InventoryProblems with everything that is wrong with it.
 
-    Paths of overlay templates are checked against ``built_in_templates`` when that is given.
+    ``built_in_templates`` says where those are; it is asked where the inventory has an overlay, whose paths are then
+    held against them.
     """
     fleet, problems = _examine(path, built_in_templates)
     if fleet is None or problems:
@@ -25,12 +31,12 @@ def load_fleet(path: Path, *, built_in_templates: Path | None = None) -> Fleet:
     return fleet
 
 
-def check(path: Path, *, built_in_templates: Path | None = None) -> tuple[Problem, ...]:
+def check(path: Path, *, built_in_templates: TemplateRoot | None = None) -> tuple[Problem, ...]:
     """Everything that is wrong with the inventory at ``path``, in the file's order; empty when it is sound."""
     return _examine(path, built_in_templates)[1]
 
 
-def _examine(path: Path, built_in_templates: Path | None) -> tuple[Fleet | None, tuple[Problem, ...]]:
+def _examine(path: Path, built_in_templates: TemplateRoot | None) -> tuple[Fleet | None, tuple[Problem, ...]]:
     text = _read_text(path)
     if isinstance(text, Problem):
         return None, (text,)
@@ -58,11 +64,11 @@ def _read_text(path: Path) -> str | Problem:
         return Problem(str(path), line, column, message, "save the file as UTF-8")
 
 
-def _overlay_problems(path: Path, document: Document, built_in_templates: Path | None) -> tuple[Problem, ...]:
+def _overlay_problems(path: Path, document: Document, built_in_templates: TemplateRoot | None) -> tuple[Problem, ...]:
     folder = document.data.get("templates") if isinstance(document.data, dict) else None
     if not isinstance(folder, str):
         return ()
-    built_in = _files_below(built_in_templates) if built_in_templates else None
+    built_in = _files_below(built_in_templates()) if built_in_templates else None
     findings = overlay_findings(folder, _files_below(path.parent / folder), built_in)
     return tuple(place_finding(finding, document, str(path)) for finding in findings)
 

@@ -6,7 +6,6 @@ Words for errors, the reference page and the sample all ask here, so that they a
 from __future__ import annotations
 
 import types
-from collections.abc import Iterator
 from functools import cache
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -100,7 +99,8 @@ def kind(annotation: Any) -> str:
         return named
     words = choices(annotation)
     if words:
-        return " or ".join(f"`{word}`" for word in words)
+        quoted = [f"`{word}`" for word in words]
+        return " or ".join(filter(None, (", ".join(quoted[:-1]), quoted[-1])))
     annotation = bare(annotation)
     if get_origin(annotation) is list:
         return f"list of {kind(item_of(annotation))}"
@@ -108,26 +108,35 @@ def kind(annotation: Any) -> str:
         return f"mapping of {kind(get_args(annotation)[0])} to {kind(item_of(annotation))}"
     if annotation in (str, int):
         return "text" if annotation is str else "whole number"
-    return f"[{annotation.__name__}](#{annotation.__name__.lower()})"
+    return str(annotation.__name__)
 
 
-def parts() -> Iterator[type[Value]]:
-    """Every part of the model once: the fleet, then each in the order in which it is first named."""
-    waiting: list[type[Value]] = [Fleet]
-    seen: set[type[Value]] = set()
-    while waiting:
-        model = waiting.pop(0)
-        if model in seen:
-            continue
-        seen.add(model)
-        yield model
-        waiting += [found for annotation in annotations_of(model).values() for found in _models_in(annotation)]
-
-
-def _models_in(annotation: Any) -> Iterator[type[Value]]:
+def part_in(annotation: Any) -> type[Value] | None:
+    """The part of the model that an annotation holds: itself, or in a list or mapping."""
     while annotation is not None:
         model = model_of(annotation)
         if model is not None:
-            yield model
-            return
+            return model
         annotation = item_of(annotation)
+    return None
+
+
+def parts() -> dict[type[Value], str]:
+    """Every part of the model with the shortest path to it, such as ``hosts.NAME``, each below the part around it."""
+    paths: dict[type[Value], str] = {}
+    _collect(Fleet, "The inventory", "", paths)
+    return paths
+
+
+def _collect(model: type[Value], heading: str, prefix: str, paths: dict[type[Value], str]) -> None:
+    if model in paths:
+        paths[model] = min(paths[model], heading, key=len)
+        return
+    paths[model] = heading
+    for name, annotation in annotations_of(model).items():
+        part = part_in(annotation)
+        if part is not None:
+            path = prefix + name
+            if get_origin(bare(annotation)) is dict:
+                path += ".DOMAIN" if get_args(bare(annotation))[0] == fleet.Domain else ".NAME"
+            _collect(part, path, f"{path}.", paths)

@@ -19,7 +19,7 @@ Description = tuple[tuple[int, int], str, str]
 #: Pattern over "problem, context" of PyYAML's parser -> message and hint. The first that matches counts.
 _WORDS: tuple[tuple[str, str, str], ...] = (
     (
-        r"mapping values are not allowed",
+        r"mapping values are not allowed|found unexpected ':'",
         "a ':' is not expected here",
         "quote the text if the colon belongs to it; else look at the indentation of this line and the one above",
     ),

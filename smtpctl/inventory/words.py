@@ -9,6 +9,7 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from smtpctl.inventory.document import Document
+from smtpctl.inventory.flow import flow
 from smtpctl.inventory.problems import Finding, Path, path_text
 from smtpctl.inventory.shape import annotation_at, choices, field_at, item_of, keys_at
 
@@ -149,14 +150,10 @@ def _described(path: Path, description: str | None) -> str:
     field = field_at(path)
     text = f"{path[-1]}: {description}"
     if field is not None and field.examples:
-        text += f" Example: {_flow(field.examples[0])}"
+        text += f" Example: {flow(field.examples[0])}"
     elif item_of(annotation_at(path)) is not None and choices(item_of(annotation_at(path))):
         text += f" Of: {', '.join(choices(item_of(annotation_at(path))))}."
     return text
-
-
-def _flow(value: Any) -> str:
-    return f"[{', '.join(map(_flow, value))}]" if isinstance(value, list) else str(value)
 
 
 _EXPLAIN: dict[str, Callable[[Path, ErrorDetails, Document], Words]] = {

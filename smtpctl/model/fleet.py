@@ -258,11 +258,12 @@ class Host(Value):
     address: Address = Field(description="Its own address, unique in the fleet.")
     # YAML knows no enumerations: a role comes as text, and becomes a Role here in spite of `strict`.
     roles: list[Annotated[Role, Field(strict=False)]] = Field(description="Jobs of this host, any set.", min_length=1)
-    interface: Interface | None = Field(None, description="Overrides `network.interface`.")
+    interface: Interface | None = Field(None, description="Overrides `network.interface`.", examples=["ens3"])
     sources: list[Source] = Field(default_factory=list, description="Source addresses (relay role).")
     parameters: dict[Name, Parameters] = Field(
         default_factory=dict,
         description="Escape hatch: extra main.cf parameters by Postfix instance, on this host only.",
+        examples=[{"submission": {"smtpd_client_connection_count_limit": 20}}],
     )
 
 
@@ -291,7 +292,11 @@ class Pool(Value):
     queue_lifetime: Duration = Field(
         5 * 86400, description="How long a message is tried before it is returned.", examples=["5d"]
     )
-    parameters: Parameters = Field(default_factory=dict, description="Escape hatch: extra main.cf parameters.")
+    parameters: Parameters = Field(
+        default_factory=dict,
+        description="Escape hatch: extra main.cf parameters.",
+        examples=[{"minimal_backoff_time": "10m"}],
+    )
 
 
 class Provider(Value):
@@ -322,6 +327,7 @@ class Limit(Value):
         None,
         ge=1,
         description="How many may go at once; default: the larger of count/100 and one message's recipients.",
+        examples=[500],
     )
 
     def burst_for(self, recipients_per_message: int) -> int:
@@ -340,7 +346,7 @@ class Credential(Value):
     )
     stream: Name = Field(description="The stream its mail belongs to.")
     recipients_per_message: int = Field(100, ge=1, le=10000, description="Most recipients of one message.")
-    limits: list[Limit] | None = Field(None, description="In place of `limits` of the fleet.")
+    limits: list[Limit] | None = Field(None, description="In place of `limits` of the fleet.", examples=[[]])
 
 
 class Tls(Value):
@@ -397,10 +403,12 @@ class Fleet(Value):
     parameters: dict[Name, Parameters] = Field(
         default_factory=dict,
         description="Escape hatch: extra main.cf parameters by Postfix instance, on every host.",
+        examples=[{"submission": {"message_size_limit": 26214400}}],
     )
     templates: File | None = Field(
         None,
         description="Overlay folder, relative to the inventory; a file there replaces the built-in of that path.",
+        examples=["overlay"],
     )
 
     def hosts_with(self, role: Role) -> Mapping[str, Host]:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-_OVERLAY = "leave it to smtpctl; if it has to differ, replace the template in an overlay folder (templates:)"
+#: What to do about a parameter that no key of the inventory stands for.
+OVERLAY = "leave it to smtpctl; if it has to differ, replace the template in an overlay folder (templates:)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Owned:
 
     decides: str
     patterns: tuple[str, ...]
-    instead: str = _OVERLAY
+    instead: str = ""
 
 
 OWNED: tuple[Owned, ...] = (

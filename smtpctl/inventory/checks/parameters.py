@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from smtpctl.inventory.checks.check import Findings, reads
-from smtpctl.inventory.checks.owned_parameters import reason_against
+from smtpctl.inventory.checks.owned_parameters import OVERLAY, reason_against
 from smtpctl.inventory.problems import Finding, Path
 from smtpctl.inventory.words import suggestion
 from smtpctl.model.fleet import Fleet, Host, Role
@@ -56,7 +56,7 @@ def safety_is_not_a_parameter(fleet: Fleet) -> Findings:
             reason = reason_against(name)
             if reason is not None:
                 message = f"{name} is not for the inventory: it decides {reason.decides}"
-                yield Finding((*path, name), message, reason.instead, at_key=True)
+                yield Finding((*path, name), message, reason.instead or OVERLAY, at_key=True)
 
 
 @reads("parameters", "pools")
