@@ -3,6 +3,6 @@
 from smtpctl.model.plans import HostPlan, ObservedHost
 from smtpctl.plan.host import plan_host
 from smtpctl.plan.waves import waves
-from smtpctl.plan.words import summary
+from smtpctl.plan.words import explain, summary
 
-__all__ = ["HostPlan", "ObservedHost", "plan_host", "summary", "waves"]
+__all__ = ["HostPlan", "ObservedHost", "explain", "plan_host", "summary", "waves"]

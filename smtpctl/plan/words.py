@@ -1,10 +1,10 @@
-"""A plan in words: what it does to a host, in one sentence."""
+"""A plan in words: what it does to a host in one sentence, and step by step with the reasons."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from smtpctl.model.plans import Change, HostPlan, UnitAction
+from smtpctl.model.plans import Change, FileChange, HostPlan, UnitAction
 
 
 def summary(plan: HostPlan) -> str:
@@ -29,6 +29,34 @@ def summary(plan: HostPlan) -> str:
         ),
     ]
     return "; ".join(part for part in parts if part)
+
+
+def explain(plan: HostPlan) -> tuple[str, ...]:
+    """Everything that an apply of ``plan`` does, in the order in which it is done, with the reasons; a line each."""
+    lines = [f"undo an unfinished change ({plan.unfinished})"] if plan.unfinished else []
+    lines += [f"install {package}" for package in plan.packages]
+    lines += [f"check {check.name}" for check in plan.checks]
+    lines += [f"stop and disable {unit}: no longer wanted" for unit in plan.stop]
+    lines += [f"{change.change} {change.path}{_remarks(change)}" for change in plan.files]
+    lines += [f"make users of {path}" for path in plan.sysusers]
+    lines += [f"make folders of {path}" for path in plan.tmpfiles]
+    lines += [f"unmask {unit}" for unit in plan.unmask]
+    lines += [f"mask {unit}" for unit in plan.mask]
+    lines += ["read unit files again"] if plan.daemon_reload else []
+    lines += [f"enable {unit}" for unit in plan.enable]
+    lines += [f"{step.action} {step.unit}: {', '.join(step.reasons)}" for step in plan.steps]
+    if not plan.empty:
+        lines += [f"probe {probe.name}" for probe in plan.probes]
+    return tuple(lines)
+
+
+def _remarks(change: FileChange) -> str:
+    remarks = [
+        "edited by hand" if change.edited else "",
+        "not written by smtpctl" if change.foreign else "",
+    ]
+    said = ", ".join(remark for remark in remarks if remark)
+    return f" ({said})" if said else ""
 
 
 def _count(number: int, what: str) -> str:
