@@ -106,15 +106,19 @@ def _database_url(fleet: Fleet, secrets: Secrets, role: str) -> str:
     return f"postgresql://{role}:{password}@{place['host']}:5432/{place['dbname']}?{query}"
 
 
+def _providers(fleet: Fleet) -> dict[str, str]:
+    """Recipient domain -> provider, as the inventory names them."""
+    return {domain: name for name, provider in fleet.providers.items() for domain in provider.domains}
+
+
 def _shipper_config(fleet: Fleet, host: str) -> dict[str, Any]:
-    providers = {domain: name for name, provider in fleet.providers.items() for domain in provider.domains}
     database = _database(fleet, _database_role("writer", host))
     return {
         "host": host,
         "log": "/var/log/mail.log",
         "metrics": f"{_bracket(fleet.hosts[host].address)}:9171",
         "database": database | {"password_file": "/etc/smtpctl/secrets/ledger-writer"},
-        "providers": providers,
+        "providers": _providers(fleet),
         "instances": _instances(fleet),
     }
 
@@ -126,7 +130,7 @@ def _feedback_config(fleet: Fleet, host: str) -> dict[str, Any]:
         "listen": "127.0.0.1:10024",
         "metrics": f"{_bracket(fleet.hosts[host].address)}:9172",
         "database": database | {"password_file": "/etc/smtpctl/secrets/feedback-database"},
-        "bounce_domains": {domain.bounce: name for name, domain in fleet.domains.sending.items()},
+        "providers": _providers(fleet),
     }
 
 
