@@ -374,6 +374,34 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
   FROM ledger.messages WHERE source = of_source AND (ended_at IS NULL OR ended_at >= ended_after);
 $$;
 
+-- Add to messages of a source what was learnt since they were stored; what a change does not name stays.
+CREATE OR REPLACE FUNCTION change_messages(of_source integer, changes jsonb) RETURNS void
+LANGUAGE sql SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
+  UPDATE ledger.messages SET
+    ended_at = coalesce(change.ended_at, messages.ended_at),
+    origin = coalesce(change.origin, messages.origin),
+    pool = coalesce(change.pool, messages.pool),
+    stream = coalesce(change.stream, messages.stream),
+    credential = coalesce(change.credential, messages.credential),
+    client_name = coalesce(change.client_name, messages.client_name),
+    client_address = coalesce(change.client_address, messages.client_address),
+    message_id = coalesce(change.message_id, messages.message_id),
+    sender = coalesce(change.sender, messages.sender),
+    sender_domain = coalesce(change.sender_domain, messages.sender_domain),
+    size = coalesce(change.size, messages.size),
+    recipients = coalesce(change.recipients, messages.recipients),
+    activations = greatest(change.activations, messages.activations),
+    first_active_at = coalesce(messages.first_active_at, change.first_active_at),
+    parent = coalesce(change.parent, messages.parent),
+    parent_kind = coalesce(change.parent_kind, messages.parent_kind),
+    end_kind = coalesce(change.end_kind, messages.end_kind)
+  FROM jsonb_to_recordset(changes) AS change (
+    id bigint, started_at timestamptz, ended_at timestamptz, origin text, pool text, stream text, credential text,
+    client_name text, client_address inet, message_id text, sender bigint, sender_domain text, size bigint,
+    recipients integer, activations integer, first_active_at timestamptz, parent bigint, parent_kind text, end_kind text)
+  WHERE messages.id = change.id AND messages.started_at = change.started_at AND messages.source = of_source;
+$$;
+
 -- Rights ------------------------------------------------------------------------------------------------------------------
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA ledger FROM PUBLIC;
@@ -381,12 +409,11 @@ GRANT USAGE ON SCHEMA ledger TO ledger_writer, ledger_reader;
 
 GRANT SELECT, INSERT, UPDATE ON sources, unknown_lines TO ledger_writer;
 GRANT INSERT ON messages, deliveries, events, bounces, complaints, unclassified_mails TO ledger_writer;
--- UPDATE … FROM and ON CONFLICT read the columns that they find the row by, and nothing else.
-GRANT SELECT (id, started_at, activations), UPDATE ON messages TO ledger_writer;
+-- ON CONFLICT reads the column that it finds the row by, and nothing else.
 GRANT SELECT (dedupe) ON bounces, complaints, unclassified_mails TO ledger_writer;
 GRANT EXECUTE ON FUNCTION domain_of(text) TO ledger_writer, ledger_reader;
 GRANT EXECUTE ON FUNCTION subject(text), subject_numbers(text[]), make_day(date), make_days(integer),
-  open_messages(integer, timestamptz) TO ledger_writer;
+  open_messages(integer, timestamptz), change_messages(integer, jsonb) TO ledger_writer;
 
 GRANT SELECT ON ALL TABLES IN SCHEMA ledger TO ledger_reader;
 -- The content is somebody's letter: only the owner reads it.

@@ -1,0 +1,106 @@
+"""The loop of the shipper: read, track, store, again. Whatever goes wrong with the database, everything in memory is
+dropped and rebuilt from what the database says was committed; the log still holds the rest."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import time
+from pathlib import Path
+
+import psycopg
+
+from smtpctl.errors import LedgerError, SmtpctlError
+from smtpctl.intake.shipper import metrics
+from smtpctl.intake.shipper.config import Config, read_config
+from smtpctl.intake.shipper.notify import notify
+from smtpctl.intake.shipper.run import Run
+from smtpctl.intake.shipper.waiting import Waiter
+from smtpctl.ledger.connection import connect, parameters
+
+_LOG = logging.getLogger("smtpctl.shipper")
+#: Seconds between tries to reach the database: from, to.
+_PAUSES = (0.2, 10.0)
+#: Seconds of no new lines after which the log counts as quiet.
+_QUIET_AFTER = 1.0
+
+
+def main() -> int:
+    """Entry point of the shipper."""
+    parser = argparse.ArgumentParser(prog="shipper", description="Follow the mail log of this host into the ledger.")
+    parser.add_argument("--config", type=Path, default=Path("/etc/smtpctl/shipper.json"))
+    parser.add_argument("--once", action="store_true", help="end when all that the log holds is in the ledger")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    try:
+        config = read_config(arguments.config)
+        waiter = Waiter(config.log, config.linger)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: waiter.stop())
+        if config.metrics:
+            metrics.serve(config.metrics)
+        Shipper(config, waiter).run(once=arguments.once)
+    except SmtpctlError as error:
+        _LOG.error("%s", error)
+        return error.exit_code
+    return 0
+
+
+class Shipper:
+    """Ships one log until it is told to stop."""
+
+    def __init__(self, config: Config, waiter: Waiter) -> None:
+        self._config = config
+        self._waiter = waiter
+
+    def run(self, *, once: bool = False) -> None:
+        """Ship. With ``once`` return when there is nothing more to read."""
+        notify("READY=1\nSTATUS=connecting to the ledger")
+        pause = _PAUSES[0]
+        while not self._waiter.stopping:
+            try:
+                if self._ship(once=once):
+                    return
+                pause = _PAUSES[0]
+            except (psycopg.Error, LedgerError) as error:
+                metrics.ACTIVE.set(0)
+                metrics.FAILURES.inc()
+                _LOG.warning("%s; the log is kept, next try in %.1f s", str(error).strip(), pause)
+                notify(f"STATUS=waiting for the ledger: {str(error).splitlines()[0]}")
+                self._waiter.pause(pause)
+                pause = min(pause * 2, _PAUSES[1])
+        notify("STOPPING=1")
+
+    def _ship(self, *, once: bool) -> bool:
+        """One connection's life. True when all is done; False when the lease is another's or the end was asked for."""
+        with connect(application="smtpctl-shipper", **parameters(self._config.database)) as connection:
+            run = Run.start(self._config, connection)
+            if run is None:
+                notify("STATUS=another shipper follows this log")
+                self._waiter.pause(2.0)
+                return False
+            metrics.ACTIVE.set(1)
+            notify(f"STATUS=following {self._config.log}")
+            _LOG.info("following %s from byte %d", self._config.log, run.checkpoint.position)
+            try:
+                return self._follow(run, once=once)
+            finally:
+                run.close()
+
+    def _follow(self, run: Run, *, once: bool) -> bool:
+        last_lines = time.monotonic()
+        while not self._waiter.stopping:
+            if run.ship_some():
+                last_lines = time.monotonic()
+                if not run.behind():
+                    self._waiter.linger()
+            elif once:
+                return True
+            elif time.monotonic() - last_lines < _QUIET_AFTER:
+                self._waiter.linger()
+            else:
+                run.check_connection()
+                self._waiter.wait_for_lines()
+        return False

@@ -1,0 +1,130 @@
+"""One run of a shipper between two failures: a follower, a tracker and a writer that agree on the position."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from smtpctl.intake.shipper import metrics
+from smtpctl.intake.shipper.config import Config
+from smtpctl.ledger.connection import Connection
+from smtpctl.ledger.writer import Checkpoint, Writer
+from smtpctl.maillog.events import Origin
+from smtpctl.maillog.follower import Chunk, Follower, Position
+from smtpctl.maillog.lines import LineReader, repetitions
+from smtpctl.maillog.tracker import LATE, OpenMessage, Tracker
+from smtpctl.model.deliveries import moment_of
+
+#: Seconds after which numbers of addresses are asked for anew.
+_NUMBERS_FOR = 3600.0
+
+
+class Run:
+    """Reads, tracks and stores. After any exception it must not be used again."""
+
+    def __init__(self, config: Config, connection: Connection, writer: Writer, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self._config = config
+        self._connection = connection
+        self._writer = writer
+        last = checkpoint.last_at
+        open_messages = writer.open_messages(checkpoint.source, (last or 0) - LATE)
+        self._tracker = Tracker(
+            config.labels, checkpoint.next_row, [OpenMessage(*message) for message in open_messages]
+        )
+        self._reader = LineReader(_now(), config.timezone)
+        place = None
+        if checkpoint.position:
+            place = Position.restore(checkpoint.generation, checkpoint.position, checkpoint.marks)
+        self._follower = Follower(config.log, place)
+        self._numbers_until = time.monotonic() + _NUMBERS_FOR
+
+    @classmethod
+    def start(cls, config: Config, connection: Connection) -> Run | None:
+        """A run from the committed position on; None while another shipper holds the log."""
+        writer = Writer(connection, config.host, str(config.log))
+        checkpoint = writer.claim()
+        return None if checkpoint is None else cls(config, connection, writer, checkpoint)
+
+    def close(self) -> None:
+        """Let go of the log."""
+        self._follower.close()
+
+    def behind(self) -> int:
+        """Bytes of the open file that were not read yet."""
+        return self._follower.behind()
+
+    def check_connection(self) -> None:
+        """Raise psycopg.OperationalError when the server is gone: the lease may be another's by now."""
+        self._connection.execute("SELECT 1")
+
+    def ship_some(self) -> int:
+        """Read what is there, up to one batch, and store it. Return the number of lines."""
+        chunk = self._follower.read(self._config.batch_bytes)
+        if chunk is None:
+            metrics.LAG_BYTES.set(0)
+            metrics.LAG_SECONDS.set(0)
+            return 0
+        started = time.monotonic()
+        lines, last_at = self._track(chunk)
+        self._follower.sync()
+        self._store(chunk.position, lines, last_at)
+        metrics.COMMIT.observe(time.monotonic() - started)
+        metrics.LINES.inc(lines)
+        behind = self._follower.behind()
+        metrics.LAG_BYTES.set(behind)
+        metrics.LAG_SECONDS.set(max(0.0, (_now() - last_at) / 1e6) if behind else 0)
+        metrics.OPEN_MESSAGES.set(self._tracker.open_count)
+        return lines
+
+    def _track(self, chunk: Chunk) -> tuple[int, int]:
+        """(number of lines, moment of the last one)."""
+        self._reader.stamps.reference = _now()
+        read, track = self._reader.read, self._tracker.track
+        lines = clean(chunk.data).split(b"\n")
+        lines.pop()
+        moment = self.checkpoint.last_at or 0
+        for line in lines:
+            moment, origin, happening = read(line)
+            count, happening = repetitions(happening, origin)
+            for _ in range(count):
+                track(moment, origin, happening)
+        if chunk.gap:
+            self._report_gap(moment, chunk.gap)
+        return len(lines), moment
+
+    def _report_gap(self, moment: int, gap: str) -> None:
+        metrics.GAPS.inc()
+        self._tracker.report(moment, Origin(b"", b"shipper", b"", b"", b""), "gap", gap)
+
+    def _store(self, position: Position, lines: int, last_at: int) -> None:
+        rows = self._tracker.take()
+        after = replace(
+            self.checkpoint,
+            generation=position.generation,
+            position=position.offset,
+            marks=dict(position.marks),
+            next_row=self._tracker.next_row,
+            lines=self.checkpoint.lines + lines,
+            last_at=last_at or None,
+        )
+        if time.monotonic() > self._numbers_until:
+            self._writer.forget_numbers()
+            self._numbers_until = time.monotonic() + _NUMBERS_FOR
+        self._writer.store(rows, self.checkpoint, after)
+        self.checkpoint = after
+        for table, added in (("messages", rows.messages), ("deliveries", rows.deliveries), ("events", rows.events)):
+            metrics.ROWS.labels(table).inc(len(added))
+        metrics.UNKNOWN.inc(len(rows.unknown))
+
+
+def clean(data: bytes) -> bytes:
+    """``data`` as PostgreSQL takes it: valid UTF-8 without NUL. Copying and truncating leaves blocks of NULs behind."""
+    if b"\0" in data:
+        data = data.replace(b"\0", b"")
+    return data if data.isascii() else data.decode(errors="replace").encode()
+
+
+def _now() -> int:
+    return moment_of(datetime.now(UTC))

@@ -1,0 +1,225 @@
+"""Stores what a shipper read: rows and position in one transaction, so that each line counts once.
+
+Before that transaction come two things that may happen twice without harm: numbers for addresses, and partitions for
+days. The position moves only from where this writer believes it is; a second shipper that overtook it makes it stop.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from smtpctl.errors import LedgerError
+from smtpctl.ledger import copying
+from smtpctl.ledger.connection import Connection, statement
+from smtpctl.model.deliveries import DAY, Message, Rows, UnknownLine, datetime_of
+
+#: Class of the advisory locks that make a shipper the only one of its log ("smtp" in ASCII).
+_LEASE = 0x736D7470
+#: Numbers of addresses kept in memory.
+_NUMBERS = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far a log has been read; a row of ``ledger.sources``."""
+
+    source: int
+    generation: int
+    position: int
+    marks: dict[str, Any]
+    next_row: int
+    lines: int
+    last_at: int | None
+
+
+class OvertakenError(LedgerError):
+    """Another shipper moved the position of this log."""
+
+
+class Writer:
+    """Writes rows of one log. Any psycopg.Error leaves it unusable: make a new one and read the checkpoint again."""
+
+    def __init__(self, connection: Connection, host: str, log: str) -> None:
+        self._connection = connection
+        self._host = host
+        self._log = log
+        self._numbers: dict[bytes, int] = {}
+        self._days: set[int] = set()
+
+    def claim(self) -> Checkpoint | None:
+        """The checkpoint of the log, which from now on is this writer's; None while another one holds it."""
+        self._connection.execute(
+            "INSERT INTO ledger.sources (host, log) VALUES (%s, %s) ON CONFLICT (host, log) DO NOTHING",
+            (self._host, self._log),
+        )
+        row = self._connection.execute(
+            """SELECT id, generation, position, marks, next_row, lines,
+                      (extract(epoch FROM last_at - '2000-01-01 00:00:00Z') * 1000000)::bigint
+               FROM ledger.sources WHERE host = %s AND log = %s""",
+            (self._host, self._log),
+        ).fetchone()
+        if row is None:
+            raise LedgerError(f"ledger.sources has no row for {self._host} {self._log}")
+        checkpoint = Checkpoint(*row)
+        held = self._connection.execute("SELECT pg_try_advisory_lock(%s, %s)", (_LEASE, checkpoint.source)).fetchone()
+        if held != (True,):
+            return None
+        again = self._connection.execute(
+            "SELECT generation, position FROM ledger.sources WHERE id = %s", (checkpoint.source,)
+        ).fetchone()
+        # The one before may have committed between the two statements.
+        return checkpoint if again == (checkpoint.generation, checkpoint.position) else self.claim()
+
+    def open_messages(self, source: int, ended_after: int) -> list[tuple[Any, ...]]:
+        """Messages of the log that may still see lines: (row number, started, ended, instance, …), text as bytes."""
+        base = base_of(source)
+        rows = self._connection.execute(
+            statement("open_messages"), {"source": source, "ended_after": datetime_of(ended_after)}
+        ).fetchall()
+        return [
+            (row[0] - base, *row[1:3], *(value.encode() if isinstance(value, str) else value for value in row[3:]))
+            for row in rows
+        ]
+
+    def store(self, rows: Rows, before: Checkpoint, after: Checkpoint) -> None:
+        """Add the rows and move the checkpoint from ``before`` to ``after``. Raise OvertakenError, psycopg.Error."""
+        numbers = self._number(_addresses(rows))
+        self._make_days(rows)
+        base, constants = base_of(before.source), copying.constants_of(before.source, self._host.encode())
+        with self._connection.transaction(), self._connection.cursor() as cursor:
+            self._move(cursor, before, after)
+            messages = [copying.message_row(item, base, constants, numbers) for item in rows.messages]
+            _copy(cursor, "messages", copying.MESSAGE_COLUMNS, messages)
+            deliveries = [copying.delivery_row(item, base, constants, numbers) for item in rows.deliveries]
+            _copy(cursor, "deliveries", copying.DELIVERY_COLUMNS, deliveries)
+            events = [copying.event_row(item, base, constants, numbers) for item in rows.events]
+            _copy(cursor, "events", copying.EVENT_COLUMNS, events)
+            if rows.updates:
+                changes = [_change(message, base, numbers) for message in rows.updates]
+                cursor.execute("SELECT ledger.change_messages(%s, %s)", (before.source, json.dumps(changes)))
+            if rows.unknown:
+                _count_unknown(cursor, before.source, rows.unknown)
+
+    def _move(self, cursor: psycopg.Cursor[Any], before: Checkpoint, after: Checkpoint) -> None:
+        cursor.execute(
+            statement("move_checkpoint"),
+            {
+                "source": before.source,
+                "from_generation": before.generation,
+                "from_position": before.position,
+                "generation": after.generation,
+                "position": after.position,
+                "marks": json.dumps(after.marks),
+                "next_row": after.next_row,
+                "lines": after.lines,
+                "last_at": None if after.last_at is None else datetime_of(after.last_at),
+            },
+        )
+        if cursor.rowcount != 1:
+            raise OvertakenError(f"another shipper moved the position of {self._host} {self._log}")
+
+    def _number(self, addresses: set[bytes]) -> dict[bytes, int]:
+        """A number for each address. Known ones come from memory; new ones are made in a transaction of their own."""
+        if len(self._numbers) > _NUMBERS:
+            self._numbers.clear()
+        missing = [item for item in addresses if item not in self._numbers]
+        if missing:
+            row = self._connection.execute(
+                "SELECT ledger.subject_numbers(%s)", ([item.decode() for item in missing],)
+            ).fetchone()
+            self._numbers.update(zip(missing, row[0] if row else [], strict=True))
+        return self._numbers
+
+    def _make_days(self, rows: Rows) -> None:
+        moments = {item.started_at // DAY for item in rows.messages}
+        moments |= {item.at // DAY for item in rows.deliveries} | {item.at // DAY for item in rows.events}
+        for day in moments - self._days:
+            self._connection.execute("SELECT ledger.make_day(%s)", (datetime_of(day * DAY).date(),))
+            self._days.add(day)
+
+    def forget_numbers(self) -> None:
+        """Ask for numbers anew: retention removes subjects that nothing has named for long."""
+        self._numbers.clear()
+
+
+def base_of(source: int) -> int:
+    """What is added to a row's number to make its id, so that sources number their rows without asking each other."""
+    return source << 40
+
+
+def _copy(cursor: psycopg.Cursor[Any], table: str, columns: str, encoded: list[bytes]) -> None:
+    if not encoded:
+        return
+    with cursor.copy(f"COPY ledger.{table} ({columns}) FROM STDIN (FORMAT binary)".encode()) as copy:
+        copy.write(copying.HEADER + b"".join(encoded) + copying.TRAILER)
+
+
+def _addresses(rows: Rows) -> set[bytes]:
+    found = {message.sender for message in rows.messages} | {message.sender for message in rows.updates}
+    for delivery in rows.deliveries:
+        found.add(delivery.recipient)
+        found.add(delivery.original_recipient)
+    for event in rows.events:
+        found.add(event.sender)
+        found.add(event.recipient)
+    return {item for item in found if item}
+
+
+def _change(message: Message, base: int, numbers: dict[bytes, int]) -> dict[str, Any]:
+    """What an update says, for ``ledger.change_messages``. Only what is known: the rest stays."""
+    change: dict[str, Any] = {
+        "id": base + message.id,
+        "started_at": _iso(message.started_at),
+        "ended_at": _iso(message.ended_at),
+        "first_active_at": _iso(message.first_active_at),
+        "activations": message.activations,
+        "size": message.size,
+        "recipients": message.recipients,
+        "parent": None if message.parent is None else base + message.parent,
+    }
+    if message.sender is not None:
+        change["sender"] = numbers[message.sender] if message.sender else None
+        change["sender_domain"] = copying.domain_of(message.sender).decode()
+    if copying.address(message.client_address) != copying.NULL and message.client_address is not None:
+        change["client_address"] = message.client_address.decode().removeprefix("IPv6:")
+    for name in _TEXTS:
+        value = getattr(message, name)
+        change[name] = None if value is None else value.decode()
+    return {name: value for name, value in change.items() if value is not None}
+
+
+_TEXTS = (
+    "origin",
+    "pool",
+    "stream",
+    "credential",
+    "client_name",
+    "message_id",
+    "parent_kind",
+    "end_kind",
+)
+
+
+def _iso(moment: int | None) -> str | None:
+    return None if moment is None else datetime_of(moment).isoformat()
+
+
+def _count_unknown(cursor: psycopg.Cursor[Any], source: int, lines: list[UnknownLine]) -> None:
+    counts = Counter(line.shape for line in lines)
+    last = {line.shape: line for line in lines}
+    for shape, count in sorted(counts.items()):
+        cursor.execute(
+            statement("count_unknown"),
+            {
+                "source": source,
+                "shape": shape.decode(),
+                "count": count,
+                "sample": last[shape].sample.decode(),
+                "at": datetime_of(last[shape].at),
+            },
+        )

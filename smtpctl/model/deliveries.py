@@ -1,0 +1,133 @@
+"""What a mail log says, as rows: messages, deliveries (attempts), events; and what a reply means.
+
+``maillog`` makes these values and ``ledger`` stores them; neither knows the other. Text is bytes here, as the log has
+it: nothing between the file and the database needs it decoded. An address stands in a row as it is written; the ledger
+puts its number there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+#: A moment is whole microseconds since this one, which is also the origin of PostgreSQL's timestamps.
+EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+SECOND = 1_000_000
+DAY = 86_400 * SECOND
+
+
+def moment_of(when: datetime) -> int:
+    """``when`` (with a time zone) in microseconds since EPOCH."""
+    return (when - EPOCH) // timedelta(microseconds=1)
+
+
+def datetime_of(moment: int) -> datetime:
+    """The UTC time of a moment."""
+    return EPOCH + timedelta(microseconds=moment)
+
+
+class Hardness(StrEnum):
+    """Whether trying again, or ever writing to that address again, makes sense."""
+
+    HARD = "hard"
+    SOFT = "soft"
+    UNDETERMINED = "undetermined"
+
+
+class Verdict(NamedTuple):
+    """What a failing reply means."""
+
+    hardness: Hardness
+    category: str
+
+
+class Message(NamedTuple):
+    """One queue entry of one instance, as far as the log has told. In an update None means: as it was."""
+
+    id: int
+    started_at: int
+    ended_at: int | None
+    instance: bytes
+    queue_id: bytes
+    origin: bytes | None
+    role: bytes | None
+    pool: bytes | None
+    stream: bytes | None
+    credential: bytes | None
+    client_name: bytes | None
+    client_address: bytes | None
+    message_id: bytes | None
+    sender: bytes | None
+    size: int | None
+    recipients: int | None
+    activations: int
+    first_active_at: int | None
+    parent: int | None
+    parent_kind: bytes | None
+    end_kind: bytes | None
+
+
+class Delivery(NamedTuple):
+    """One attempt to hand one recipient on."""
+
+    id: int
+    at: int
+    message: int
+    instance: bytes
+    role: bytes | None
+    pool: bytes | None
+    stream: bytes | None
+    recipient: bytes
+    original_recipient: bytes | None
+    domain: bytes
+    provider: bytes | None
+    transport: bytes
+    source_address: bytes | None
+    relay_name: bytes | None
+    relay_address: bytes | None
+    relay_port: int | None
+    connection_use: int | None
+    delay: float | None
+    delays: tuple[float, float, float, float] | None
+    tls: bytes | None
+    status: bytes
+    dsn: bytes | None
+    reply_code: int | None
+    reply: bytes | None
+    queued_as: bytes | None
+    verdict: Verdict | None
+
+
+class Event(NamedTuple):
+    """Something else that happened: a decision, a signature, a start or stop, a gap in the log."""
+
+    id: int
+    at: int
+    instance: bytes
+    kind: str
+    message: int | None
+    sender: bytes | None
+    recipient: bytes | None
+    detail: dict[str, str | int]
+
+
+class UnknownLine(NamedTuple):
+    """A line that was not understood: its shape (what varies taken out), and the line itself."""
+
+    at: int
+    shape: bytes
+    sample: bytes
+
+
+@dataclass(slots=True)
+class Rows:
+    """What one stretch of a log adds to the ledger, in the order in which it came up. ``updates`` are messages that
+    were added before."""
+
+    messages: list[Message] = field(default_factory=list)
+    updates: list[Message] = field(default_factory=list)
+    deliveries: list[Delivery] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    unknown: list[UnknownLine] = field(default_factory=list)
