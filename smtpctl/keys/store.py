@@ -9,14 +9,14 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from smtpctl.errors import SecretsError
 from smtpctl.keys.agefile import NotARecipientError, seal, unseal
 from smtpctl.keys.identity import Identity, identity_path, load_identity
-from smtpctl.keys.recipients import read_recipients, recipients_path, with_recipient
+from smtpctl.keys.recipients import parse_recipient, read_recipients, recipients_path, with_recipient, without_recipient
 from smtpctl.model.secrets import Secrets
 
 
@@ -75,6 +75,26 @@ def write_values(inventory: Path, identity: Identity, values: dict[str, str]) ->
     replace_file(secrets_path(inventory), seal(values, read_recipients(inventory)), mode=0o600)
 
 
+def change_recipients(
+    inventory: Path, identity: Identity, *, add: Iterable[str] = (), remove: Iterable[str] = ()
+) -> None:
+    """Change the list of who can open the secrets and encrypt them again for it. Raise SecretsError for a key that is
+    none, is not on the list, or is the caller's own: a colleague has to remove that one."""
+    with locked(inventory):
+        values = read_values(inventory, identity)
+        text = _list_text(inventory)
+        for key in (key.strip() for key in remove):
+            if key == identity.public_key or key not in read_recipients(inventory):
+                reason = "is your own: you would be locked out" if key == identity.public_key else "is not on the list"
+                raise SecretsError(f"recipient {key!r} {reason}")
+            text = without_recipient(text, key)
+        for key in add:
+            parse_recipient(key, where="--add")
+            text = with_recipient(text, key.strip())
+        replace_file(recipients_path(inventory), with_recipient(text, identity.public_key).encode(), mode=0o644)
+        write_values(inventory, identity, values)
+
+
 def replace_file(path: Path, content: bytes, *, mode: int) -> None:
     """Write ``path`` whole: a reader sees the old or the new content, also after a power failure. Relies on rename
     within one folder being atomic (POSIX)."""
@@ -112,9 +132,13 @@ def locked(inventory: Path) -> Iterator[None]:
 
 
 def _list_writer(inventory: Path, identity: Identity) -> None:
+    text = with_recipient(_list_text(inventory), identity.public_key)
+    replace_file(recipients_path(inventory), text.encode(), mode=0o644)
+
+
+def _list_text(inventory: Path) -> str:
     path = recipients_path(inventory)
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    replace_file(path, with_recipient(text, identity.public_key).encode(), mode=0o644)
+    return path.read_text(encoding="utf-8") if path.exists() else ""
 
 
 def _sync_folder(folder: Path) -> None:
