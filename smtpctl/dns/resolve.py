@@ -16,15 +16,17 @@ AT_ONCE = 16
 SECONDS = 5.0
 
 
-def published(asked: Iterable[Question], *, server: str | None = None, port: int = 53) -> dict[Question, Answer]:
-    """Given questions, return the answer to each, from ``server`` or from the system's resolver."""
-    resolver = _resolver(server, port)
+def published(
+    asked: Iterable[Question], *, server: str | None = None, port: int = 53, seconds: float = SECONDS
+) -> dict[Question, Answer]:
+    """Given questions, return the answer to each, from ``server`` or from the system's resolver, within ``seconds``."""
+    resolver = _resolver(server, port, seconds)
     asked = tuple(asked)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         return dict(zip(asked, pool.map(lambda question: _answer(resolver, question), asked), strict=True))
 
 
-def _resolver(server: str | None, port: int) -> dns.resolver.Resolver:
+def _resolver(server: str | None, port: int, seconds: float) -> dns.resolver.Resolver:
     try:
         resolver = dns.resolver.Resolver(configure=server is None)
         if server:
@@ -34,7 +36,7 @@ def _resolver(server: str | None, port: int) -> dns.resolver.Resolver:
             f"no name server to ask: {error}", hint="name one by its address: --server 192.0.2.53"
         ) from None
     resolver.port = port
-    resolver.lifetime = SECONDS
+    resolver.lifetime = seconds
     return resolver
 
 

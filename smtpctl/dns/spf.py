@@ -42,10 +42,8 @@ def _merged(addresses: Iterable[str]) -> Iterator[str]:
     """The fewest networks that hold exactly these addresses."""
     four = [ipaddress.IPv4Network(address) for address in addresses if ":" not in address]
     six = [ipaddress.IPv6Network(address) for address in addresses if ":" in address]
-    for network in ipaddress.collapse_addresses(four):
-        yield str(network).removesuffix("/32")
-    for network in ipaddress.collapse_addresses(six):
-        yield str(network).removesuffix("/128")
+    yield from (str(network).removesuffix("/32") for network in ipaddress.collapse_addresses(four))
+    yield from (str(network).removesuffix("/128") for network in ipaddress.collapse_addresses(six))
 
 
 def _spread(mechanisms: list[str]) -> Iterator[list[str]]:

@@ -66,12 +66,14 @@ def name_server(tmp_path: Path) -> Iterator[Callable[[str], int]]:
 
     def start(zone: str) -> int:
         port = _free_port()
-        (tmp_path / "zone").write_text(_HEAD + zone)
-        (tmp_path / "nsd.conf").write_text(_SETTINGS.format(port=port, folder=tmp_path))
-        log = (tmp_path / "log").open("wb")
-        started.append(subprocess.Popen([program, "-d", "-c", str(tmp_path / "nsd.conf")], stdout=log, stderr=log))
-        log.close()
-        _wait_until_it_answers(port, tmp_path / "log")
+        folder = tmp_path / f"nsd-{port}"
+        folder.mkdir()
+        (folder / "zone").write_text(_HEAD + zone)
+        (folder / "nsd.conf").write_text(_SETTINGS.format(port=port, folder=folder))
+        with (folder / "log").open("wb") as log:
+            command = [program, "-d", "-c", str(folder / "nsd.conf")]
+            started.append(subprocess.Popen(command, stdout=log, stderr=log))
+        _wait_until_it_answers(port, folder / "log")
         return port
 
     yield start
