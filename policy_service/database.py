@@ -1,0 +1,272 @@
+"""The link to PostgreSQL: exchanges one after the other over one connection, each with a bound, and coming back. Edge.
+
+While an exchange is on its way, messages gather for the next one: the busier the process, the more one statement
+carries. An exchange that takes longer than ``LONGEST_WAIT`` is given up together with its connection, and everyone who
+waits is answered from the reserve; what it granted stays charged. Until a new connection stands nobody waits at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from importlib.resources import files
+from time import monotonic_ns
+from typing import LiteralString
+
+import psycopg
+from psycopg.errors import DeadlockDetected, SerializationFailure
+
+from policy_service.exchange import Answer, Exchange, KeyAnswer, Verdict
+from policy_service.leases import LONGEST_WAIT, Book, Sent
+from policy_service.log import NOTICE, WARNING, log
+
+#: Housekeeping of the book, and the least pause between exchanges that no message waits for (seconds).
+TEND_EVERY = 0.1
+PAUSE = 0.02
+
+#: A connection that had nothing to say for so long is asked whether it is still there.
+PING_AFTER = 5.0
+
+SWEEP_EVERY = 3600.0
+
+#: Seconds between attempts to connect: quick at first, since mail lives on the reserve meanwhile.
+BACKOFF = (0.05, 0.2, 0.5, 1.0, 2.0)
+
+#: A lease is durable, on a standby that may be promoted too, before it is used. The other settings bound what a
+#: statement of ours may do to the server when it stalls.
+SESSION = (
+    "-c synchronous_commit=on -c statement_timeout=1000 -c lock_timeout=1000 "
+    "-c idle_in_transaction_session_timeout=5000 -c jit=off"
+)
+
+
+class LostError(Exception):
+    """The database did not answer in time."""
+
+
+def sql(name: str) -> LiteralString:
+    """A statement of ``sql/NAME.sql``: shipped text, never made from anything a user said."""
+    return (files("policy_service") / "sql" / f"{name}.sql").read_text(encoding="utf-8")
+
+
+class Link:
+    """Keeps a book in touch with the database until ``stop``."""
+
+    def __init__(self, book: Book, conninfo: str, share: int) -> None:
+        self.kick = asyncio.Event()
+        self.counts: Counter[tuple[str, ...]] = Counter()
+        self._book = book
+        self._conninfo = conninfo
+        self._share = share
+        self._stopping = False
+        self._exchange_sql = sql("exchange")
+        self._said: str | None = None
+
+    async def run(self) -> None:
+        """Connect, exchange, come back; until ``stop``."""
+        attempt = 0
+        sweeper = asyncio.create_task(self._sweep())
+        try:
+            while not self._stopping:
+                try:
+                    connection = await self._connect()
+                except (psycopg.Error, OSError) as error:
+                    self._say(WARNING, "database-away", text=_first_line(error))
+                    self.counts["connect_failed",] += 1
+                    await self._pause(BACKOFF[min(attempt, len(BACKOFF) - 1)])
+                    attempt += 1
+                    continue
+                if await self._serve(connection):
+                    attempt = 0
+                else:
+                    await self._pause(BACKOFF[min(attempt, len(BACKOFF) - 1)])
+                    attempt += 1
+        finally:
+            self._book.disconnect()
+            sweeper.cancel()
+
+    def stop(self) -> None:
+        """Hand back what is held and end."""
+        self._stopping = True
+        self.kick.set()
+
+    async def _connect(self) -> psycopg.AsyncConnection[tuple[str]]:
+        return await psycopg.AsyncConnection.connect(
+            self._conninfo,
+            autocommit=True,
+            connect_timeout=2,
+            application_name="smtpctl-policy",
+            options=SESSION,
+            keepalives_idle=5,
+            keepalives_interval=2,
+            keepalives_count=2,
+            tcp_user_timeout=2000,
+        )
+
+    async def _serve(self, connection: psycopg.AsyncConnection[tuple[str]]) -> bool:
+        """Exchange until the connection is lost; True when it was of use."""
+        useful = False
+        try:
+            while True:
+                now = monotonic_ns()
+                self._book.tend(now)
+                sent = self._book.build_return() if self._stopping else self._book.build(now)
+                if sent:
+                    await self._exchange(connection, sent)
+                elif not self._stopping and not useful:
+                    await self._bounded(connection, connection.execute("SELECT 1"))
+                if not self._book.connected:
+                    self._book.connected = True
+                    self._say(NOTICE, "database-connected")
+                useful = True
+                if self._stopping:
+                    return True
+                await self._idle(connection, spoke=sent is not None)
+        except (psycopg.Error, OSError, LostError) as error:
+            self._say(WARNING, "database-lost", text=_first_line(error))
+            self.counts["lost",] += 1
+            return useful
+        finally:
+            self._book.disconnect()
+            with suppress(psycopg.Error, OSError):
+                await connection.close()
+
+    async def _idle(self, connection: psycopg.AsyncConnection[tuple[str]], *, spoke: bool) -> None:
+        """Wait for a reason for the next exchange."""
+        if spoke:
+            # Keys that are due can wait a little for company; a message cannot.
+            await self._wait(PAUSE)
+        silent = 0.0
+        while not (self._book.waiting or self._book.due or self._stopping):
+            await self._wait(TEND_EVERY)
+            self._book.tend(monotonic_ns())
+            silent += TEND_EVERY
+            if silent >= PING_AFTER:
+                await self._bounded(connection, connection.execute("SELECT 1"))
+                silent = 0.0
+
+    async def _wait(self, seconds: float) -> None:
+        """Wait until a message waits, or for that long."""
+        self.kick.clear()
+        if not self._book.waiting:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.kick.wait(), seconds)
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait before connecting again; the book is not connected, so nobody waits meanwhile."""
+        self.kick.clear()
+        if not self._stopping:
+            await asyncio.sleep(seconds)
+        self._book.tend(monotonic_ns())
+
+    async def _exchange(self, connection: psycopg.AsyncConnection[tuple[str]], sent: Sent) -> None:
+        try:
+            answer = await self._bounded(connection, self._execute(connection, sent.exchange))
+        except (psycopg.Error, OSError, LostError):
+            self._book.lost(sent)
+            raise
+        self.counts["exchange",] += 1
+        self.counts["keys",] += len(sent.keys)
+        self.counts["messages",] += len(sent.charges)
+        self._book.apply(sent, answer, monotonic_ns())
+
+    async def _execute(self, connection: psycopg.AsyncConnection[tuple[str]], request: Exchange) -> Answer:
+        values = parameters(request, self._share)
+        try:
+            cursor = await connection.execute(self._exchange_sql, values, prepare=True)
+        except (SerializationFailure, DeadlockDetected):
+            # Rolled back for certain, so nothing is charged twice.
+            self.counts["retried",] += 1
+            cursor = await connection.execute(self._exchange_sql, values, prepare=True)
+        row = await cursor.fetchone()
+        if row is None:
+            raise LostError("quota.exchange gave no row")
+        return answer_of(row[0])
+
+    async def _bounded(self, connection: psycopg.AsyncConnection[tuple[str]], doing: object) -> Answer:
+        """The result of ``doing``, unless it takes too long: then its connection is cut, which ends it."""
+        task: asyncio.Task[Answer] = asyncio.ensure_future(doing)  # type: ignore[call-overload]
+        done, _ = await asyncio.wait({task}, timeout=LONGEST_WAIT / 1e9)
+        if not done:
+            task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+            cut(connection)
+            raise LostError(f"no answer within {LONGEST_WAIT // 1_000_000} ms")
+        return task.result()
+
+    async def _sweep(self) -> None:
+        """Now and then remove rows that say nothing, over a connection of its own."""
+        while True:
+            await asyncio.sleep(SWEEP_EVERY)
+            with suppress(psycopg.Error, OSError):
+                connection = await self._connect()
+                async with connection:
+                    await connection.execute(sql("sweep"))
+
+    def _say(self, priority: int, event: str, **values: object) -> None:
+        """Log a change of state once, not every attempt."""
+        if event != self._said:
+            self._said = event
+            log(priority, event, **values)
+
+
+def cut(connection: psycopg.AsyncConnection[tuple[str]]) -> None:
+    """End a connection at once: whoever reads from it sees its end. Never waits for the server."""
+    with suppress(psycopg.Error, OSError):
+        duplicate = socket.socket(fileno=os.dup(connection.fileno()))
+        try:
+            duplicate.shutdown(socket.SHUT_RDWR)
+        finally:
+            duplicate.close()
+
+
+def parameters(request: Exchange, share: int) -> dict[str, str | int]:
+    """An exchange as the arrays of ``quota.exchange``, written as PostgreSQL's array literals."""
+    asks, reports = request.asks, request.reports
+    charges = [
+        (message, index, units) for message, charge in enumerate(request.charges, start=1) for index, units in charge
+    ]
+    return {
+        "keys": "{" + ",".join(_text(ask.key) for ask in asks) + "}",
+        "intervals": _numbers([ask.interval for ask in asks]),
+        "bursts": _numbers([ask.burst for ask in asks]),
+        "generations": _numbers([ask.generation for ask in asks]),
+        "leases": _numbers([ask.lease for ask in asks]),
+        "reserves": _numbers([ask.reserve for ask in asks]),
+        "share": share,
+        "report_keys": _numbers([report.index + 1 for report in reports]),
+        "report_generations": _numbers([report.generation for report in reports]),
+        "report_spent": _numbers([report.spent for report in reports]),
+        "report_returned": _numbers([report.returned for report in reports]),
+        "charge_messages": _numbers([message for message, _, _ in charges]),
+        "charge_keys": _numbers([index + 1 for _, index, _ in charges]),
+        "charge_units": _numbers([units for _, _, units in charges]),
+    }
+
+
+def answer_of(text: str) -> Answer:
+    """The JSON answer of ``quota.exchange`` as values."""
+    answer = json.loads(text)
+    keys = zip(
+        answer["backlog"], answer["leased"], answer["reserved"], answer["generation"], answer["expires"], strict=True
+    )
+    verdicts = zip(answer["refused_by"], answer["wait"], strict=True)
+    return Answer(
+        [KeyAnswer(*key) for key in keys], [Verdict(refused_by - 1, needed) for refused_by, needed in verdicts]
+    )
+
+
+def _text(value: str) -> str:
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _numbers(values: Sequence[int]) -> str:
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).partition("\n")[0]

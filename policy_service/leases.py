@@ -1,0 +1,327 @@
+"""The permits that this process holds, and what it asks the shared truth for. A pure state machine over values.
+
+Invariant: a unit is spent only when the truth has counted it before: charged to the key's timestamp (a decision of the
+truth, or reserve), or held as a lease that this process still has and whose end has not come. Whatever is not known for
+certain (an answer that did not arrive, a process that died) stays counted. So every failure makes a limit stricter.
+
+Time is this process's monotonic clock in nanoseconds, handed in. A lease's end is reckoned from when the exchange was
+*sent*, so it is never later than the truth's own.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from math import exp
+
+from policy_service.exchange import Answer, Ask, Exchange, KeyAnswer, Report
+from policy_service.gcra import SECOND, Shape, wait
+
+#: A message waits in line no longer than this, and an exchange on its way no longer than this either; then the reserve
+#: decides. Together they stay well under the 250 ms that every reply is promised within.
+LONGEST_WAIT = 100_000_000
+
+#: What the truth said of a key's level is believed this long for refusing without asking again.
+LEVEL_BELIEVED = SECOND
+
+#: A key that was not asked for so long hands its permits back.
+IDLE = 2 * SECOND
+
+#: A key that was not asked for so long is forgotten, its reserve with it (that was charged when it was taken).
+FORGOTTEN = 900 * SECOND
+
+#: Keys looked at for forgetting in one round of housekeeping, so that it takes no noticeable time.
+SWEPT_AT_ONCE = 1000
+
+#: Most messages and keys of one exchange, so that one statement stays within milliseconds.
+LARGEST_EXCHANGE = 500
+
+#: Demand below this many units a second is never leased ahead: such a key is exact on whichever host it is used.
+LEAST_DEMAND = 4.0
+
+
+@dataclass(slots=True)
+class Lease:
+    """Permits of one generation. ``spent`` of them were used and not yet reported."""
+
+    generation: int
+    available: int
+    spent: int
+    end: int
+
+
+@dataclass(slots=True, eq=False)
+class Key:
+    """What this process knows of one key. ``limit`` is the caller's own name for it."""
+
+    name: str
+    shape: Shape
+    limit: object
+    leases: list[Lease] = field(default_factory=list)
+    reserve: int = 0
+    backlog: int = 0
+    backlog_at: int = -LEVEL_BELIEVED
+    used: int = 0
+    demand: float = 0.0
+    unreported_since: int = 0
+
+    def available(self, now: int) -> int:
+        """Leased permits that may be spent now. Those past their end are gone: the truth has charged them."""
+        if self.leases and self.leases[0].end <= now:
+            self.leases = [lease for lease in self.leases if lease.end > now]
+        return sum(lease.available for lease in self.leases)
+
+    def spend(self, units: int, now: int) -> None:
+        """Use ``units`` permits, the oldest first; ``available`` has said that there are so many."""
+        for lease in self.leases:
+            taken = min(units, lease.available)
+            lease.available -= taken
+            lease.spent += taken
+            units -= taken
+        self.unreported_since = self.unreported_since or now
+
+    def note_demand(self, units: int, now: int) -> None:
+        """Keep the demand in units a second, by an average that forgets within a second or two."""
+        self.demand = self.demand * exp((self.used - now) / SECOND) + units
+        self.used = now
+
+    def wanted(self, now: int) -> int:
+        """Permits to lease ahead: a second's demand, none for a key that is asked for now and then."""
+        demand = self.demand * exp((self.used - now) / SECOND)
+        return int(demand) if self.shape.leasable and demand >= LEAST_DEMAND else 0
+
+    def refusal(self, units: int, now: int) -> int:
+        """Nanoseconds until ``units`` fit by what the truth said last; 0 when they may, or nothing recent is known."""
+        age = now - self.backlog_at
+        if age > LEVEL_BELIEVED or not self.backlog:
+            return 0
+        return wait(max(self.backlog - age, 0), units, self.shape.interval, self.shape.burst)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a message was not charged: the key that has no room, and in how many nanoseconds it would have."""
+
+    key: Key
+    wait: int
+    #: The truth did not answer and the reserve does not suffice: the limit itself may well have room.
+    away: bool = False
+
+
+class _Granted:
+    """The message is charged."""
+
+
+GRANTED = _Granted()
+Outcome = _Granted | Refusal
+
+
+@dataclass(slots=True, eq=False)
+class Charge:
+    """One message that waits to be charged: units by key, and who is told."""
+
+    units: list[tuple[Key, int]]
+    tell: Callable[[Outcome], None]
+    deadline: int
+
+
+@dataclass(slots=True, eq=False)
+class Sent:
+    """An exchange on its way, with the keys of its asks and the messages of its charges."""
+
+    exchange: Exchange
+    keys: list[Key]
+    charges: list[Charge]
+    at: int
+
+
+class Book:
+    """All keys of this process. ``connected`` says whether the truth is believed to answer."""
+
+    def __init__(self) -> None:
+        self.keys: dict[str, Key] = {}
+        self.connected = False
+        self._waiting: deque[Charge] = deque()
+        self._due: dict[Key, None] = {}
+        self._leased: dict[Key, None] = {}
+        self._to_sweep: list[Key] = []
+
+    def key(self, name: str, shape: Shape, limit: object) -> Key:
+        """The key of that name, made when it is new; a changed limit takes effect at once."""
+        key = self.keys.get(name)
+        if key is None:
+            key = self.keys[name] = Key(name, shape, limit)
+        elif key.shape is not shape:
+            key.shape, key.limit = shape, limit
+            key.reserve = min(key.reserve, shape.reserve)
+        return key
+
+    def charge(self, units: list[tuple[Key, int]], tell: Callable[[Outcome], None], now: int) -> Outcome | None:
+        """Charge a message now, or return None and ``tell`` later. All of its keys are charged, or none."""
+        covered = True
+        for key, count in units:
+            key.note_demand(count, now)
+            if key.available(now) < count:
+                covered = False
+        if covered:
+            for key, count in units:
+                key.spend(count, now)
+                self._watch(key, now)
+            return GRANTED
+        if refusal := self.refusal(units, now):
+            return refusal
+        if not self.connected:
+            return self._from_reserve(units)
+        self._waiting.append(Charge(units, tell, now + LONGEST_WAIT))
+        return None
+
+    def refusal(self, units: Iterable[tuple[Key, int]], now: int) -> Refusal | None:
+        """The refusal that is certain without asking the truth, if there is one."""
+        for key, count in units:
+            needed = key.refusal(count, now)
+            if needed and key.available(now) < count:
+                return Refusal(key, needed)
+        return None
+
+    @property
+    def waiting(self) -> int:
+        """Messages that wait for the truth."""
+        return len(self._waiting)
+
+    @property
+    def due(self) -> bool:
+        """Whether some key would like to lease ahead or to report."""
+        return bool(self._due)
+
+    def build(self, now: int) -> Sent | None:
+        """The next exchange, or None when there is nothing to say. What it returns or reports is out of hand now."""
+        charges = [self._waiting.popleft() for _ in range(min(len(self._waiting), LARGEST_EXCHANGE))]
+        keys = {key: None for charge in charges for key, _ in charge.units}
+        for key in list(self._due):
+            if len(keys) >= LARGEST_EXCHANGE:
+                break
+            keys.setdefault(key, None)
+        if not keys:
+            return None
+        charged = {key for charge in charges for key, _ in charge.units}
+        return self._write(sorted(keys, key=lambda key: key.name.encode()), charged, charges, now)
+
+    def build_return(self) -> Sent | None:
+        """An exchange that hands back everything, for shutdown."""
+        keys = sorted((key for key in self.keys.values() if key.leases), key=lambda key: key.name.encode())
+        return self._write(keys, set(keys), [], 0, final=True) if keys else None
+
+    def apply(self, sent: Sent, answer: Answer, now: int) -> None:
+        """Take what the truth granted, and tell the messages."""
+        for key, state in zip(sent.keys, answer.keys, strict=True):
+            self._take(key, state, sent.at)
+            if key.leases:
+                self._leased[key] = None
+        for charge, verdict in zip(sent.charges, answer.verdicts, strict=True):
+            if verdict.refused_by < 0:
+                charge.tell(GRANTED)
+            else:
+                charge.tell(Refusal(sent.keys[verdict.refused_by], verdict.wait))
+        self.expire(now)
+
+    def lost(self, sent: Sent) -> None:
+        """The answer did not come: whatever it granted is as good as spent; its messages fall back on the reserve."""
+        for charge in sent.charges:
+            charge.tell(self._from_reserve(charge.units))
+
+    def disconnect(self) -> None:
+        """The truth is away: messages that wait are answered from the reserve now."""
+        self.connected = False
+        while self._waiting:
+            charge = self._waiting.popleft()
+            charge.tell(self._from_reserve(charge.units))
+
+    def expire(self, now: int) -> None:
+        """Answer the messages that waited too long."""
+        while self._waiting and self._waiting[0].deadline <= now:
+            charge = self._waiting.popleft()
+            charge.tell(self._from_reserve(charge.units))
+
+    def tend(self, now: int) -> None:
+        """Housekeeping, a few times a second: reports that are due, idle permits back, keys without use forgotten."""
+        for key in list(self._leased):
+            key.available(now)
+            late = key.unreported_since and now - key.unreported_since >= _report_after(key.shape)
+            if not key.leases:
+                del self._leased[key]
+            elif late or now - key.used >= IDLE:
+                self._due[key] = None
+        if not self._to_sweep:
+            self._to_sweep = list(self.keys.values())
+        for key in self._to_sweep[-SWEPT_AT_ONCE:]:
+            if not key.leases and now - key.used >= FORGOTTEN:
+                self.keys.pop(key.name, None)
+                self._due.pop(key, None)
+        del self._to_sweep[-SWEPT_AT_ONCE:]
+
+    def _watch(self, key: Key, now: int) -> None:
+        """Ask for more permits before the last one is spent."""
+        if key not in self._due and 2 * key.available(now) < key.wanted(now):
+            self._due[key] = None
+
+    def _from_reserve(self, units: list[tuple[Key, int]]) -> Outcome:
+        for key, count in units:
+            if key.reserve < count:
+                return Refusal(key, count * key.shape.interval, away=True)
+        for key, count in units:
+            key.reserve -= count
+        return GRANTED
+
+    def _write(
+        self, keys: list[Key], charged: set[Key], charges: list[Charge], now: int, *, final: bool = False
+    ) -> Sent:
+        request = Exchange()
+        positions: dict[Key, int] = {}
+        for index, key in enumerate(keys):
+            positions[key] = index
+            self._due.pop(key, None)
+            wanted = 0 if final else key.wanted(now)
+            # A key that one of these messages needs gives its permits back first: the truth may need them for it.
+            keep = key not in charged and (wanted > 0 or now - key.used < IDLE)
+            request.reports += _reports(key, index, keep=keep)
+            held = sum(lease.available for lease in key.leases)
+            shape = key.shape
+            missing = 0 if final else max(shape.reserve - key.reserve, 0)
+            request.asks.append(
+                Ask(key.name, shape.interval, shape.burst, shape.generation, max(wanted - held, 0), missing)
+            )
+        for charge in charges:
+            request.charges.append([(positions[key], units) for key, units in charge.units])
+        return Sent(request, keys, charges, now)
+
+    def _take(self, key: Key, state: KeyAnswer, sent_at: int) -> None:
+        key.backlog, key.backlog_at = state.backlog, sent_at
+        key.reserve += state.reserved
+        if not state.leased:
+            return
+        end = sent_at + state.expires
+        for lease in key.leases:
+            if lease.generation == state.generation:
+                lease.available += state.leased
+                return
+        key.leases.append(Lease(state.generation, state.leased, 0, end))
+
+
+def _report_after(shape: Shape) -> int:
+    """Nanoseconds until spent permits are reported: until then they do not decay, which short windows would feel."""
+    return min(SECOND, shape.window // 100)
+
+
+def _reports(key: Key, index: int, *, keep: bool) -> list[Report]:
+    """What became of the permits of ``key``; they are out of its hands by this, but for those that it keeps."""
+    reports = []
+    for lease in key.leases:
+        returned = 0 if keep else lease.available
+        if lease.spent or returned:
+            reports.append(Report(index, lease.generation, lease.spent, returned))
+        lease.spent = 0
+        lease.available -= returned
+    key.leases = [lease for lease in key.leases if lease.available]
+    key.unreported_since = 0
+    return reports

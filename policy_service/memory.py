@@ -1,0 +1,94 @@
+"""The shared truth of one process alone: what ``quota.exchange`` does in PostgreSQL, over a dictionary. No edge.
+
+It serves a policy service that has no database, and the tests as the model that the SQL is held against.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from policy_service.exchange import Answer, Ask, Exchange, KeyAnswer, Verdict
+from policy_service.gcra import backlog, room, wait
+
+
+@dataclass(slots=True)
+class Row:
+    """One key: its timestamp, and the permits of the last two generations that nobody has accounted for."""
+
+    tat: int = 0
+    generation: int = 0
+    held: int = 0
+    held_before: int = 0
+
+
+class Memory:
+    """Rows by key. ``share`` bounds a lease: at most the room of the key divided by it."""
+
+    def __init__(self, share: int) -> None:
+        self.rows: dict[str, Row] = {}
+        self.share = share
+
+    def exchange(self, request: Exchange, now: int) -> Answer:
+        """Settle ``request`` at ``now`` (nanoseconds, never going back)."""
+        rows = [self._row(ask, now) for ask in request.asks]
+        for report in request.reports:
+            _settle(
+                rows[report.index], request.asks[report.index], report.generation, report.spent, report.returned, now
+            )
+        verdicts = [self._charge(charges, rows, request.asks, now) for charges in request.charges]
+        answers = [self._grant(row, ask, now) for row, ask in zip(rows, request.asks, strict=True)]
+        return Answer(answers, verdicts)
+
+    def _row(self, ask: Ask, now: int) -> Row:
+        row = self.rows.setdefault(ask.key, Row())
+        generation = now // ask.generation
+        if generation <= row.generation:
+            return row
+        if generation == row.generation + 1:
+            expired, row.held_before = row.held_before, row.held
+        else:
+            expired, row.held_before = row.held_before + row.held, 0
+        row.held = 0
+        row.generation = generation
+        # A lease that ran out was spent, for all that is known, at its very end: charge it as if just now.
+        if expired:
+            row.tat = max(row.tat, now) + expired * ask.interval
+        return row
+
+    def _charge(self, charges: list[tuple[int, int]], rows: list[Row], asks: list[Ask], now: int) -> Verdict:
+        worst, longest = -1, 0
+        for index, units in charges:
+            row, ask = rows[index], asks[index]
+            needed = wait(_backlog(row, ask, now), units, ask.interval, ask.burst)
+            if needed > longest:
+                worst, longest = index, needed
+        if worst >= 0:
+            return Verdict(worst, longest)
+        for index, units in charges:
+            rows[index].tat = max(rows[index].tat, now) + units * asks[index].interval
+        return Verdict(-1, 0)
+
+    def _grant(self, row: Row, ask: Ask, now: int) -> KeyAnswer:
+        reserved = min(ask.reserve, room(_backlog(row, ask, now), ask.interval, ask.burst) // 4)
+        if reserved:
+            row.tat = max(row.tat, now) + reserved * ask.interval
+        leased = min(ask.lease, room(_backlog(row, ask, now), ask.interval, ask.burst) // self.share)
+        row.held += leased
+        expires = (row.generation + 2) * ask.generation - now
+        return KeyAnswer(_backlog(row, ask, now), leased, reserved, row.generation, expires)
+
+
+def _backlog(row: Row, ask: Ask, now: int) -> int:
+    return backlog(row.tat, row.held + row.held_before, ask.interval, now)
+
+
+def _settle(row: Row, ask: Ask, generation: int, spent: int, returned: int, now: int) -> None:
+    """Take ``spent`` and ``returned`` out of what is held; a generation that ran out was charged already."""
+    if generation == row.generation:
+        row.held = max(row.held - spent - returned, 0)
+    elif generation == row.generation - 1:
+        row.held_before = max(row.held_before - spent - returned, 0)
+    else:
+        return
+    if spent:
+        row.tat = max(row.tat, now) + spent * ask.interval

@@ -1,0 +1,230 @@
+"""``serve``: the delegation daemon. Puts the parts together; notifies, reloads, drains. Edge."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import signal
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from policy_service import notify
+from policy_service.engine import Engine
+from policy_service.http import Http, Page, Pages
+from policy_service.leases import Book
+from policy_service.listen import Endpoint, bound, endpoint, serve
+from policy_service.log import ERROR, INFO, NOTICE, log
+from policy_service.metrics import Latency, counter, gauge
+from policy_service.protocol import Request
+from policy_service.readiness import Readiness, own, requirement
+from policy_service.rules import RULE_NAMES
+from policy_service.ruleset import RulesError, Ruleset, parse
+from policy_service.server import Delegation
+
+#: Connections that wait for an answer get this long to finish when the service stops (seconds).
+DRAIN = 1.0
+
+
+class Truth(Protocol):
+    """Where quotas are true: the database, or this process alone."""
+
+    kick: asyncio.Event
+    counts: Counter[tuple[str, ...]]
+
+    def run(self) -> Awaitable[None]: ...
+
+    def stop(self) -> None: ...
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``serve``."""
+    parser.add_argument("--rules", required=True, type=Path, help="rules file (JSON)")
+    parser.add_argument("--listen", action="append", default=[], type=endpoint, metavar="unix:PATH|tcp:HOST:PORT")
+    database = parser.add_mutually_exclusive_group()
+    database.add_argument("--database", help="PostgreSQL connection string; none: quotas are this process's own")
+    database.add_argument("--database-file", type=Path, help="file whose only line is the connection string")
+    parser.add_argument("--metrics", type=endpoint, metavar="HOST:PORT", help="serve /metrics and /healthz here")
+    parser.add_argument("--readiness", action="append", default=[], type=endpoint, metavar="HOST:PORT")
+    parser.add_argument("--require", action="append", default=[], type=requirement, help="what /readyz asks")
+    parser.add_argument("--socket-mode", default="0660", help="permission bits of unix sockets (octal)")
+
+
+def read_rules(path: Path) -> Ruleset:
+    """The rules of a file. Raise OSError or RulesError."""
+    return parse(path.read_bytes(), rule_names=RULE_NAMES)
+
+
+class Service:
+    """One running delegation daemon."""
+
+    def __init__(self, options: argparse.Namespace, ruleset: Ruleset) -> None:
+        self._options = options
+        self._ruleset = ruleset
+        self._book = Book()
+        self._latency = Latency()
+        self._engine = Engine(ruleset, self._book, note)
+        self._connections: set[Delegation] = set()
+        self._servers: list[asyncio.Server] = []
+        self._truth = self._make_truth()
+        listeners: list[Endpoint] = options.listen
+        self._readiness = Readiness([*map(own, listeners[:1]), *options.require])
+        self._reloads = {"loaded": 0, "refused": 0}
+
+    async def run(self) -> None:
+        """Serve until SIGTERM or SIGINT."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signal_number, stop.set)
+        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        truth = asyncio.ensure_future(self._truth.run())
+        await self._listen()
+        background = [asyncio.create_task(self._readiness.run()), asyncio.create_task(self._watchdog())]
+        log(
+            INFO, "serving", listen=",".join(map(str, self._options.listen)), credentials=len(self._ruleset.credentials)
+        )
+        notify.ready("serving")
+        stopping = asyncio.ensure_future(stop.wait())
+        # A background task that ends has failed: better to fail with it than to serve half.
+        tasks: set[asyncio.Future[Any]] = {stopping, truth, *background}
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        notify.stopping()
+        await self._drain(truth)
+        for running in background:
+            running.cancel()
+        for task in done - {stopping}:
+            task.result()
+
+    async def _listen(self) -> None:
+        mode = int(self._options.socket_mode, 8)
+        sockets = notify.passed_sockets() or [bound(where, mode) for where in self._options.listen]
+        for sock in sockets:
+            self._servers.append(await serve(sock, self._connection))
+        for where, pages in self._pages():
+            self._servers.append(await serve(bound(where), partial(Http, pages)))
+
+    def _connection(self) -> Delegation:
+        return Delegation(self._engine, self._latency, self._connections, self._truth.kick)
+
+    def _pages(self) -> Iterator[tuple[Endpoint, Pages]]:
+        pages: dict[str, Callable[[], Page]] = {"/healthz": healthy, "/readyz": self._readiness.page}
+        for where in self._options.readiness:
+            yield where, pages
+        if self._options.metrics:
+            yield self._options.metrics, {**pages, "/metrics": self._metrics}
+
+    async def _drain(self, truth: asyncio.Future[None]) -> None:
+        """Answer what waits, hand back what is held, close."""
+        self._readiness.draining = True
+        for server in self._servers:
+            server.close()
+        for connection in list(self._connections):
+            connection.finish()
+        self._truth.stop()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(truth), DRAIN)
+        for connection in list(self._connections):
+            connection.abort()
+        log(INFO, "stopped")
+
+    def _reload(self) -> None:
+        """Take the rules file anew; a bad one leaves the old rules in force."""
+        notify.reloading()
+        try:
+            self._engine.load(read_rules(self._options.rules))
+        except (OSError, RulesError) as error:
+            self._reloads["refused"] += 1
+            log(ERROR, "rules-refused", file=self._options.rules, text=error)
+        else:
+            self._reloads["loaded"] += 1
+            log(NOTICE, "rules-loaded", file=self._options.rules)
+        notify.ready("serving")
+
+    async def _watchdog(self) -> None:
+        interval = notify.watchdog_interval()
+        while True:
+            if interval:
+                notify.notify("WATCHDOG=1")
+            await asyncio.sleep(interval or 3600)
+
+    def _make_truth(self) -> Truth:
+        share = 8 * self._ruleset.processes
+        conninfo = self._options.database
+        if self._options.database_file:
+            conninfo = self._options.database_file.read_text(encoding="utf-8").strip()
+        if conninfo:
+            from policy_service.database import Link
+
+            return Link(self._book, conninfo, share)
+        from policy_service.standalone import Alone
+
+        log(NOTICE, "no-database", text="quotas are this process's own")
+        return Alone(self._book, share)
+
+    def _metrics(self) -> Page:
+        prefix = "smtpctl_policy"
+        lines = [
+            *counter(
+                f"{prefix}_decisions_total",
+                "Answers by the rule that decided and the action's first word.",
+                self._engine.decisions,
+                ("rule", "action"),
+            ),
+            *counter(f"{prefix}_database_total", "Traffic with the database.", self._truth.counts, ("event",)),
+            *counter(
+                f"{prefix}_reloads_total", "Reloads of rules.", {(k,): v for k, v in self._reloads.items()}, ("result",)
+            ),
+            *gauge(f"{prefix}_database_connected", "Whether quotas are shared now.", int(self._book.connected)),
+            *gauge(f"{prefix}_connections", "Open connections.", len(self._connections)),
+            *gauge(f"{prefix}_keys", "Keys of quotas in memory.", len(self._book.keys)),
+            *gauge(f"{prefix}_waiting", "Messages that wait for the database.", self._book.waiting),
+            *gauge(f"{prefix}_ready", "Whether /readyz is green.", int(not self._readiness.problems())),
+            *self._latency.lines(f"{prefix}_reply_seconds"),
+        ]
+        return Page(200, "text/plain; version=0.0.4", "\n".join(lines) + "\n")
+
+
+def healthy() -> Page:
+    """The answer to ``/healthz``: the event loop runs."""
+    return Page(200, "text/plain", "ok\n")
+
+
+def note(request: Request, rule: str, mode: str, action: str) -> None:
+    """Log a decision that holds a message up."""
+    log(
+        NOTICE,
+        "decision" if mode == "enforce" else "would-decide",
+        rule=rule,
+        state=request.text(b"protocol_state"),
+        credential=request.text(b"sasl_username"),
+        sender=request.text(b"sender"),
+        recipients=request.number(b"recipient_count"),
+        client=request.text(b"client_address"),
+        queue_id=request.text(b"queue_id"),
+        instance=request.text(b"instance"),
+        action=action,
+    )
+
+
+def main(options: argparse.Namespace) -> int:
+    """Run the daemon. Exit code 0 after SIGTERM, 1 when it cannot start."""
+    try:
+        ruleset = read_rules(options.rules)
+    except (OSError, RulesError) as error:
+        log(ERROR, "rules-refused", file=options.rules, text=error)
+        return 1
+    if not options.listen:
+        log(ERROR, "usage", text="serve needs --listen unix:PATH or --listen tcp:HOST:PORT")
+        return 2
+
+    async def run() -> None:
+        await Service(options, ruleset).run()
+
+    from policy_service.loop import run_loop
+
+    run_loop(run())
+    return 0

@@ -1,0 +1,100 @@
+"""The delegation protocol on a socket: one ``asyncio.Protocol`` a connection, answers in order. Edge.
+
+The connection stays open after a reply: closing it would cost Postfix a second each time. It is closed without a reply
+only when the peer broke the protocol, which is what SMTPD_POLICY_README asks for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from time import monotonic_ns
+from typing import cast
+
+from policy_service.engine import Engine
+from policy_service.log import WARNING, log
+from policy_service.metrics import Latency
+from policy_service.protocol import ProtocolError, Request, RequestParser
+
+#: Requests that one connection may have waiting; Postfix has one.
+MOST_WAITING = 1000
+
+
+class Delegation(asyncio.Protocol):
+    """One connection of an smtpd process."""
+
+    __slots__ = ("_busy", "_closing", "_connections", "_engine", "_kick", "_latency", "_parser", "_queue", "_transport")
+
+    def __init__(self, engine: Engine, latency: Latency, connections: set[Delegation], kick: asyncio.Event) -> None:
+        self._engine = engine
+        self._latency = latency
+        self._connections = connections
+        self._kick = kick
+        self._parser = RequestParser()
+        self._queue: deque[Request] = deque()
+        self._busy = False
+        self._closing = False
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._connections.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.discard(self)
+        self._transport = None
+        self._queue.clear()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._queue.extend(self._parser.feed(data))
+        except ProtocolError as error:
+            log(WARNING, "protocol-error", text=error)
+            self.abort()
+            return
+        if len(self._queue) > MOST_WAITING:
+            log(WARNING, "protocol-error", text=f"more than {MOST_WAITING} requests wait on one connection")
+            self.abort()
+            return
+        if not self._busy:
+            self._answer()
+
+    def finish(self) -> None:
+        """Close once nothing waits: the service stops."""
+        self._closing = True
+        if not self._busy and self._transport:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close without a reply."""
+        if self._transport:
+            self._transport.abort()
+
+    def _answer(self) -> None:
+        """Answer requests until one has to wait."""
+        replies = []
+        while self._queue:
+            request = self._queue.popleft()
+            started = monotonic_ns()
+
+            def tell(answer: bytes, started: int = started) -> None:
+                self._busy = False
+                self._latency.note(monotonic_ns() - started)
+                self._write(answer)
+                self._answer()
+
+            answer = self._engine.decide(request, tell, started)
+            if answer is None:
+                self._busy = True
+                self._kick.set()
+                break
+            self._latency.note(monotonic_ns() - started)
+            replies.append(answer)
+        if replies:
+            self._write(b"".join(replies))
+
+    def _write(self, data: bytes) -> None:
+        if self._transport and not self._transport.is_closing():
+            self._transport.write(data)
+            if self._closing and not self._busy and not self._queue:
+                self._transport.close()

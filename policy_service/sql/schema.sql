@@ -1,0 +1,157 @@
+-- The shared truth about quotas: one row a key, and the one statement that changes it. Safe to apply again.
+--
+-- Time is this server's clock in nanoseconds, read after the rows are locked, so that it never goes back for a row.
+-- The arithmetic is that of policy_service/gcra.py and memory.py; a test holds the two against each other.
+
+DO $$
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'quota_user') THEN
+    CREATE ROLE quota_user NOLOGIN;
+  END IF;
+END
+$$;
+
+CREATE SCHEMA IF NOT EXISTS quota;
+
+-- tat: theoretical arrival time. held, held_before: permits leased in this generation and in the one before it that
+-- nobody has accounted for. A row whose tat is past and that holds nothing says the same as no row.
+-- No index but the key's, and room in the page: every change is then a HOT update.
+CREATE TABLE IF NOT EXISTS quota.bucket (
+  key text COLLATE "C" PRIMARY KEY,
+  tat bigint NOT NULL DEFAULT 0,
+  generation bigint NOT NULL DEFAULT 0,
+  held integer NOT NULL DEFAULT 0 CHECK (held >= 0),
+  held_before integer NOT NULL DEFAULT 0 CHECK (held_before >= 0)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
+
+-- keys must be sorted by their bytes and distinct: all processes lock in one order, so none waits for another in a ring.
+-- report_* are parallel lists; charge_* too, a message's charges standing together. Indexes count from 1.
+CREATE OR REPLACE FUNCTION quota.exchange(
+  keys text[], intervals bigint[], bursts bigint[], generation_lengths bigint[], leases integer[], reserves integer[],
+  share integer,
+  report_keys integer[], report_generations bigint[], report_spent integer[], report_returned integer[],
+  charge_messages integer[], charge_keys integer[], charge_units integer[],
+  OUT now bigint, OUT backlog bigint[], OUT leased integer[], OUT reserved integer[], OUT generation bigint[],
+  OUT expires bigint[], OUT refused_by integer[], OUT wait bigint[]
+)
+LANGUAGE plpgsql
+SET search_path = quota, pg_catalog
+AS $$
+#variable_conflict use_variable
+DECLARE
+  count_of_keys integer := cardinality(keys);
+  count_of_charges integer := cardinality(charge_messages);
+  tat bigint[];
+  held integer[];
+  held_before integer[];
+  current_generation bigint;
+  expired integer;
+  available integer;
+  message integer;
+  first integer;
+  beyond integer;
+  needed bigint;
+  worst integer;
+  longest bigint;
+  k integer;
+BEGIN
+  INSERT INTO quota.bucket (key) SELECT unnest(keys) ON CONFLICT DO NOTHING;
+  SELECT array_agg(r.tat ORDER BY r.key), array_agg(r.generation ORDER BY r.key),
+         array_agg(r.held ORDER BY r.key), array_agg(r.held_before ORDER BY r.key)
+    INTO tat, generation, held, held_before
+    FROM (SELECT b.* FROM quota.bucket b WHERE b.key = ANY (keys) ORDER BY b.key FOR UPDATE) r;
+  IF coalesce(cardinality(tat), 0) <> count_of_keys THEN
+    -- A sweep removed an idle row in between; the caller tries again.
+    RAISE EXCEPTION 'keys are not distinct, or a row went away' USING ERRCODE = 'serialization_failure';
+  END IF;
+  now := (extract(epoch FROM clock_timestamp()) * 1000000)::bigint * 1000;
+
+  FOR i IN 1 .. count_of_keys LOOP
+    current_generation := now / generation_lengths[i];
+    IF current_generation > generation[i] THEN
+      IF current_generation = generation[i] + 1 THEN
+        expired := held_before[i];
+        held_before[i] := held[i];
+      ELSE
+        expired := held_before[i] + held[i];
+        held_before[i] := 0;
+      END IF;
+      held[i] := 0;
+      generation[i] := current_generation;
+      -- A lease that ran out was spent, for all that is known, at its very end: charge it as if just now.
+      IF expired > 0 THEN
+        tat[i] := greatest(tat[i], now) + expired * intervals[i];
+      END IF;
+    END IF;
+  END LOOP;
+
+  FOR i IN 1 .. cardinality(report_keys) LOOP
+    k := report_keys[i];
+    IF report_generations[i] = generation[k] THEN
+      held[k] := greatest(held[k] - report_spent[i] - report_returned[i], 0);
+    ELSIF report_generations[i] = generation[k] - 1 THEN
+      held_before[k] := greatest(held_before[k] - report_spent[i] - report_returned[i], 0);
+    ELSE
+      CONTINUE;  -- that generation ran out and was charged whole
+    END IF;
+    IF report_spent[i] > 0 THEN
+      tat[k] := greatest(tat[k], now) + report_spent[i] * intervals[k];
+    END IF;
+  END LOOP;
+
+  -- A message is charged to all its keys or to none.
+  refused_by := '{}';
+  wait := '{}';
+  first := 1;
+  WHILE first <= count_of_charges LOOP
+    message := charge_messages[first];
+    beyond := first;
+    worst := 0;
+    longest := 0;
+    WHILE beyond <= count_of_charges AND charge_messages[beyond] = message LOOP
+      k := charge_keys[beyond];
+      needed := greatest(tat[k] - now, 0) + (held[k] + held_before[k] + charge_units[beyond] - bursts[k]) * intervals[k];
+      IF needed > longest THEN
+        worst := k;
+        longest := needed;
+      END IF;
+      beyond := beyond + 1;
+    END LOOP;
+    IF worst = 0 THEN
+      FOR i IN first .. beyond - 1 LOOP
+        k := charge_keys[i];
+        tat[k] := greatest(tat[k], now) + charge_units[i] * intervals[k];
+      END LOOP;
+    END IF;
+    refused_by[message] := worst;
+    wait[message] := longest;
+    first := beyond;
+  END LOOP;
+
+  FOR i IN 1 .. count_of_keys LOOP
+    available := greatest(
+      (bursts[i] * intervals[i] - greatest(tat[i] - now, 0)) / intervals[i] - held[i] - held_before[i], 0);
+    reserved[i] := least(reserves[i], available / 4);
+    IF reserved[i] > 0 THEN
+      tat[i] := greatest(tat[i], now) + reserved[i] * intervals[i];
+      available := greatest(
+        (bursts[i] * intervals[i] - greatest(tat[i] - now, 0)) / intervals[i] - held[i] - held_before[i], 0);
+    END IF;
+    leased[i] := least(leases[i], available / share);
+    held[i] := held[i] + leased[i];
+    backlog[i] := greatest(tat[i] - now, 0) + (held[i] + held_before[i]) * intervals[i];
+    expires[i] := (generation[i] + 2) * generation_lengths[i] - now;
+  END LOOP;
+
+  UPDATE quota.bucket b
+     SET tat = u.tat, generation = u.generation, held = u.held, held_before = u.held_before
+    FROM unnest(keys, tat, generation, held, held_before) AS u (key, tat, generation, held, held_before)
+   WHERE b.key = u.key;
+END
+$$;
+
+REVOKE ALL ON SCHEMA quota FROM PUBLIC;
+REVOKE ALL ON FUNCTION quota.exchange FROM PUBLIC;
+GRANT USAGE ON SCHEMA quota TO quota_user;
+GRANT SELECT, INSERT, UPDATE, DELETE ON quota.bucket TO quota_user;
+GRANT EXECUTE ON FUNCTION quota.exchange TO quota_user;

@@ -1,0 +1,40 @@
+"""The book's other truth: this process's own memory, where no database is given. Edge: it reads the clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import suppress
+from time import monotonic_ns
+
+from policy_service.leases import Book
+from policy_service.memory import Memory
+
+
+class Alone:
+    """Keeps a book in touch with ``Memory`` until ``stop``. Quotas are this process's own, and end with it."""
+
+    def __init__(self, book: Book, share: int) -> None:
+        self.kick = asyncio.Event()
+        self.counts: Counter[tuple[str, ...]] = Counter()
+        self._book = book
+        self._memory = Memory(share)
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Settle whatever waits, whenever something does; until ``stop``."""
+        self._book.connected = True
+        while not self._stopping:
+            now = monotonic_ns()
+            self._book.tend(now)
+            while sent := self._book.build(now):
+                self._book.apply(sent, self._memory.exchange(sent.exchange, now), now)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.kick.wait(), 0.1)
+            self.kick.clear()
+        self._book.disconnect()
+
+    def stop(self) -> None:
+        """End."""
+        self._stopping = True
+        self.kick.set()
