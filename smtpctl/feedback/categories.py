@@ -6,25 +6,25 @@ from enum import StrEnum
 
 
 class Category(StrEnum):
-    """Why a message was not delivered."""
+    """Why a message was not delivered; the words of the ledger's `category` columns."""
 
-    INVALID_MAILBOX = "invalid_mailbox"
-    MAILBOX_DISABLED = "mailbox_disabled"
-    MAILBOX_FULL = "mailbox_full"
-    BAD_DOMAIN = "bad_domain"
+    INVALID_MAILBOX = "invalid mailbox"
+    INACTIVE = "inactive"
+    FULL = "full"
+    DNS = "dns"
+    SPAM = "spam"
     CONTENT = "content"
-    VIRUS = "virus"
-    REPUTATION = "reputation"
-    RATE_LIMIT = "rate_limit"
+    REPUTATION = "reputation of address"
+    RATE = "rate"
     GREYLISTING = "greylisting"
     AUTHENTICATION = "authentication"
     POLICY = "policy"
-    RELAY_DENIED = "relay_denied"
+    RELAY = "relay"
     SIZE = "size"
     NETWORK = "network"
     SYSTEM = "system"
-    UNKNOWN = "unknown"
+    OTHER = "other"
 
 
 #: Categories in which the address is bad: nothing that we or the provider do later brings it back.
-HARD = frozenset({Category.INVALID_MAILBOX, Category.BAD_DOMAIN})
+HARD = frozenset({Category.INVALID_MAILBOX, Category.DNS})

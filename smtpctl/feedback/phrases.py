@@ -36,7 +36,7 @@ PHRASES = (
     ),
     # The provider measures us, per address, domain or time. Yahoo [TSnn], Microsoft 4.7.65x, Orange and La Poste codes.
     _rule(
-        Category.RATE_LIMIT,
+        Category.RATE,
         r"\[tss?\d\d\]",
         r"4\.7\.65[0-2]",
         r"ofr_?(004_104|999)",
@@ -50,7 +50,7 @@ PHRASES = (
         r"(connection|message|rate|hourly|sending) (limit|quota)s? (was |is |has been )?(exceeded|reached)",
         r"due to (unexpected|excessive) volume|try again slower|per hour message receive limit|relay limit exceeded",
     ),
-    _rule(Category.VIRUS, r"\b(virus|malware|infected|trojan|phish\w*)\b(?!.{0,40}spam list)"),
+    _rule(Category.CONTENT, r"\b(virus|malware|infected|trojan|phish\w*)\b(?!.{0,40}spam list)"),
     # What others say about our addresses and domains.
     _rule(
         Category.REPUTATION,
@@ -66,7 +66,7 @@ PHRASES = (
         r"part of their network",
     ),
     _rule(
-        Category.CONTENT,
+        Category.SPAM,
         r"\bspam\b(?!.{0,20}(trap|list of))|\bube\b|\buce\b|spamassassin|antispam",
         r"unsolicited",
         r"junk ?mail",
@@ -76,7 +76,7 @@ PHRASES = (
     ),
     # The mailbox is there.
     _rule(
-        Category.MAILBOX_FULL,
+        Category.FULL,
         r"quota|mailbox size|messages on the server",
         r"(mail)?box .{0,20}full|full (mail)?box",
         r"over ?quota|over (the )?(maximum|allowed|storage)",
@@ -93,7 +93,7 @@ PHRASES = (
         r"size limit",
     ),
     _rule(
-        Category.MAILBOX_DISABLED,
+        Category.INACTIVE,
         r"(mailbox|account|user|recipient|address)\b.{0,60}\b(disabled|suspend\w*|inactive|deactivated|locked|frozen|"
         r"not active|expired|discontinued|closed|terminated|blocked)",
         r"(disabled|suspended|inactive|deactivated|locked|discontinued|closed) "
@@ -110,7 +110,7 @@ PHRASES = (
     ),
     # Not for this server. Before the mailbox phrases: "user unknown; relaying denied" is about the route.
     _rule(
-        Category.RELAY_DENIED,
+        Category.RELAY,
         r"no relaying|relay\w*( access)? (denied|prohibited|not (allowed|permitted)|disallowed|forbidden)",
         r"unable to relay|(not (allowed|permitted)|refus\w+|denied|cannot|can't) (to )?relay|we do not relay",
         r"not a gateway|rcpthosts",
@@ -134,11 +134,9 @@ PHRASES = (
         r"(utilisateur|destinataire|usuario|empf.nger|benutzer)\w* .{0,20}(inconnu|desconocido|unbekannt|inexist)",
     ),
     # RFC 5321's own text for 550 says everything and nothing: "mailbox unavailable (not found, no access, policy)".
+    _rule(Category.INACTIVE, r"(mailbox|account|user|recipient|address) (is |currently |temporarily )*unavailable"),
     _rule(
-        Category.MAILBOX_DISABLED, r"(mailbox|account|user|recipient|address) (is |currently |temporarily )*unavailable"
-    ),
-    _rule(
-        Category.BAD_DOMAIN,
+        Category.DNS,
         r"(host|domain|name)( \S+){0,4} ?"
         r"(not found|unknown|does ?n[o']t exist|doesn't exist|is not reachable|has changed)",
         r"(unknown|invalid|bad|unrout(e)?able|no such) (host|domain)|host unknown|nxdomain",

@@ -82,7 +82,7 @@ class Recipient:
             return Hardness.UNDETERMINED
         if self.action is Action.FAILED and self.verdict.hard:
             return Hardness.HARD
-        return Hardness.UNDETERMINED if self.verdict.category is Category.UNKNOWN else Hardness.SOFT
+        return Hardness.UNDETERMINED if self.verdict.category is Category.OTHER else Hardness.SOFT
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,14 +28,14 @@ MAX_WORDS = 1000
 # RFC 3463 and the IANA registry of enhanced status codes; class apart. Longest key first.
 _STATUS = {
     "1.1": Category.INVALID_MAILBOX,
-    "1.2": Category.BAD_DOMAIN,
+    "1.2": Category.DNS,
     "1.3": Category.INVALID_MAILBOX,
     "1.6": Category.INVALID_MAILBOX,
     "1.7": Category.POLICY,
     "1.8": Category.AUTHENTICATION,
-    "1.10": Category.BAD_DOMAIN,
-    "2.1": Category.MAILBOX_DISABLED,
-    "2.2": Category.MAILBOX_FULL,
+    "1.10": Category.DNS,
+    "2.1": Category.INACTIVE,
+    "2.2": Category.FULL,
     "2.3": Category.SIZE,
     "3.1": Category.SYSTEM,
     "3.4": Category.SIZE,
@@ -50,11 +50,11 @@ _STATUS = {
     "7.24": Category.AUTHENTICATION,
     "7.25": Category.AUTHENTICATION,
     "7.26": Category.AUTHENTICATION,
-    "7.27": Category.BAD_DOMAIN,
+    "7.27": Category.DNS,
     "3": Category.SYSTEM,
     "4": Category.NETWORK,
     "5": Category.SYSTEM,
-    "6": Category.CONTENT,
+    "6": Category.SPAM,
     "7": Category.POLICY,
 }
 
@@ -78,7 +78,7 @@ _ENHANCED = re.compile(r"(?<![\d.])[45]\.(\d{1,3})\.(\d{1,3})(?![\d.]*\d)")
 
 def judge(status: str, text: str) -> Verdict:
     """Given an enhanced status code ("5.1.1" or "") and a server's words, return what the failure means."""
-    category = _by_phrase(text) or _by_status(text) or _by_status(status) or _by_reply(text) or Category.UNKNOWN
+    category = _by_phrase(text) or _by_status(text) or _by_status(status) or _by_reply(text) or Category.OTHER
     return Verdict(category, category in HARD and not _is_temporary(status, text))
 
 
