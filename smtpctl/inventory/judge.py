@@ -16,7 +16,7 @@ from smtpctl.inventory.checks import ALL_CHECKS
 from smtpctl.inventory.document import Document, read_document
 from smtpctl.inventory.problems import Finding, Problem
 from smtpctl.inventory.shape import annotations_of
-from smtpctl.inventory.words import finding_of, nearest
+from smtpctl.inventory.words import finding_of, nearest, without_misspelt
 from smtpctl.model.fleet import Fleet
 
 
@@ -29,9 +29,15 @@ def judge(text: str, name: str) -> tuple[Fleet | None, Document | None, tuple[Pr
     problems = {Problem(name, *trouble.place, trouble.message, trouble.hint) for trouble in troubles}
     if document is None:
         return None, None, tuple(sorted(problems))
-    spoilt = {section for trouble in troubles if (section := document.section_at(trouble.place)) is not None}
+    places = {trouble.place for trouble in troubles}
+    spoilt = {section for place in places if (section := document.section_at(place)) is not None}
     fleet, findings = _shape(document, spoilt)
-    problems |= {place_finding(finding, document, name) for finding in findings}
+    # Where the YAML is wrong already, what it would have meant is nobody's concern.
+    problems |= {
+        place_finding(finding, document, name)
+        for finding in findings
+        if document.place_of(finding.path, at_key=finding.at_key) not in places
+    }
     return (None if problems else fleet), document, tuple(sorted(problems))
 
 
@@ -46,7 +52,8 @@ def _shape(document: Document, spoilt: set[str]) -> tuple[Fleet | None, list[Fin
     try:
         fleet = Fleet.model_validate(document.data)
     except ValidationError as error:
-        findings = [finding_of(detail, document) for detail in error.errors(include_url=False)]
+        errors = error.errors(include_url=False)
+        findings = without_misspelt([finding_of(detail, document) for detail in errors], errors)
         if not isinstance(document.data, dict):
             return None, findings
         spoilt = spoilt | {str(finding.path[0]) for finding in findings if finding.path}

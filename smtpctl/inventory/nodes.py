@@ -120,7 +120,9 @@ class Composer:
         if isinstance(event, yaml.DocumentStartEvent):
             self._documents += 1
             if self._documents > 1:
-                self._stop(place, "a second YAML document starts here", "an inventory is one document: remove the ---")
+                self._give_up(
+                    place, "a second YAML document starts here", "an inventory is one document: remove the ---"
+                )
         elif isinstance(event, yaml.AliasEvent):
             self._add_alias(event.anchor, place)
         elif isinstance(event, yaml.ScalarEvent):
@@ -136,7 +138,7 @@ class Composer:
             self._trouble(place, f"nothing is called &{anchor} above this line", "an alias repeats an earlier anchor")
             node = Scalar(place, "", plain=True)
         elif any(node is open_node.node for open_node in self._open):
-            self._trouble(place, f"*{anchor} stands inside the very thing that it repeats")
+            self._trouble(place, f"*{anchor} stands inside the very thing that it repeats", "write it out")
             node = Scalar(place, "", plain=True)
         self._add(node, place)
 
@@ -150,8 +152,9 @@ class Composer:
 
     def _start_collection(self, event: yaml.CollectionStartEvent, place: Place) -> None:
         if len(self._open) == DEEPEST:
-            self.root = None
-            self._stop(place, f"nested more than {DEEPEST} deep", "no inventory needs this: look for a stray bracket")
+            self._give_up(
+                place, f"nested more than {DEEPEST} deep", "no inventory needs this: look for a stray bracket"
+            )
         self._refuse_tag(event.tag, place)
         node = Mapping(place) if isinstance(event, yaml.MappingStartEvent) else Sequence(place)
         self._name(event.anchor, node)
@@ -175,7 +178,7 @@ class Composer:
 
     def _key(self, node: Node, place: Place) -> tuple[str, Place] | None:
         if not isinstance(node, Scalar):
-            self._trouble(place, "a key must be text, not a list or a mapping")
+            self._trouble(place, "a key must be text, not a list or a mapping", "write KEY: VALUE")
         elif node.text == "<<" and node.plain:
             self._trouble(place, "merge keys (<<) are not part of YAML 1.2", "write the keys out")
         elif not node.text:
@@ -206,7 +209,8 @@ class Composer:
     def _trouble(self, place: Place, message: str, hint: str = "") -> None:
         self.troubles.append(Trouble(place, message, hint))
 
-    def _stop(self, place: Place, message: str, hint: str) -> None:
+    def _give_up(self, place: Place, message: str, hint: str) -> None:
+        self.root = None
         self._trouble(place, message, hint)
         raise _StopError
 

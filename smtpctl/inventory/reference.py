@@ -17,7 +17,7 @@ from smtpctl.inventory.checks.ports import HEALTH_PORT_OFFSET, OWN_PORTS
 from smtpctl.inventory.flow import flow
 from smtpctl.inventory.schema import duration_text
 from smtpctl.inventory.shape import annotations_of, bare, kind, model_of, part_in, parts
-from smtpctl.model import fleet
+from smtpctl.model import forms
 from smtpctl.model.fleet import RESERVED_INSTANCES, Value
 
 _HEAD = """\
@@ -122,7 +122,7 @@ def default_text(annotation: Any, field: FieldInfo) -> str | None:
         return flow({name: str(value) for name, value in default if value is not None})
     if default is None or default in ([], {}):
         return None
-    if annotation == fleet.Duration and bare(annotation) is int:
+    if annotation == forms.Duration and bare(annotation) is int:
         return duration_text(default)
     return str(default)
 

@@ -12,23 +12,23 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from pydantic.fields import FieldInfo
 
 from smtpctl.inventory.problems import Path
-from smtpctl.model import fleet
+from smtpctl.model import forms
 from smtpctl.model.fleet import Fleet, Role, Value
 
 #: Kinds of text (and of durations) that have a name of their own.
 _KINDS: tuple[tuple[Any, str], ...] = (
-    (fleet.Domain, "domain"),
-    (fleet.Name, "name"),
-    (fleet.Address, "IP address"),
-    (fleet.Network, "network"),
-    (fleet.InterfaceAddress, "address/bits"),
-    (fleet.Duration, "duration"),
-    (fleet.LocalPart, "local part"),
-    (fleet.AbsolutePath, "absolute path"),
-    (fleet.File, "file name"),
-    (fleet.Interface, "interface name"),
-    (fleet.Login, "login name"),
-    (fleet.Parameters, "main.cf parameters"),
+    (forms.Domain, "domain"),
+    (forms.Name, "name"),
+    (forms.Address, "IP address"),
+    (forms.Network, "network"),
+    (forms.InterfaceAddress, "address/bits"),
+    (forms.Duration, "duration"),
+    (forms.LocalPart, "local part"),
+    (forms.AbsolutePath, "absolute path"),
+    (forms.File, "file name"),
+    (forms.Interface, "interface name"),
+    (forms.Login, "login name"),
+    (forms.Parameters, "main.cf parameters"),
 )
 
 
@@ -86,7 +86,7 @@ def choices(annotation: Any) -> tuple[str, ...]:
     """The words that may stand for a value with fixed choices; none where it has no such choices."""
     annotation = bare(annotation)
     if annotation is Role:
-        return tuple(Role)
+        return tuple(str(role) for role in Role)
     return tuple(map(str, get_args(annotation))) if get_origin(annotation) is Literal else ()
 
 
@@ -138,5 +138,5 @@ def _collect(model: type[Value], heading: str, prefix: str, paths: dict[type[Val
         if part is not None:
             path = prefix + name
             if get_origin(bare(annotation)) is dict:
-                path += ".DOMAIN" if get_args(bare(annotation))[0] == fleet.Domain else ".NAME"
+                path += ".DOMAIN" if get_args(bare(annotation))[0] == forms.Domain else ".NAME"
             _collect(part, path, f"{path}.", paths)

@@ -13,6 +13,8 @@ import yaml
 #: Characters that YAML does not allow, not even inside quotes (YAML 1.2 §5.1).
 _UNREADABLE = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
+_SEE = "compare it with: smtpctl schema --format sample"
+
 #: Place (line, column), message, hint.
 Description = tuple[tuple[int, int], str, str]
 
@@ -36,8 +38,17 @@ _WORDS: tuple[tuple[str, str, str], ...] = (
     ),
     (r"flow (sequence|mapping)", "a bracket is not closed, or a comma is missing", "look for the missing ] or } or ,"),
     (r"unknown escape character", "a backslash sequence is unknown", "in single quotes a backslash is just itself"),
-    (r"while scanning (an anchor|an alias|a tag|a directive)|tag|directive", "this is not plain YAML", ""),
-    (r"cannot start any token", "a text cannot start with this character", "put the text in quotes"),
+    (
+        r"\b(anchor|alias|tag|directive)\b",
+        "this character has a meaning of its own in YAML",
+        "put the text in quotes, if it is meant",
+    ),
+    (r"Unicode character escape", "this escape names no character", "write the character itself, in UTF-8"),
+    (
+        r"cannot start any token|expected the node content",
+        "a text cannot start with this character",
+        "put the text in quotes",
+    ),
     (r"sequence entries are not allowed", "a list item is not expected here", "start the list on a line of its own"),
 )
 
@@ -56,7 +67,7 @@ def describe_syntax_error(text: str, error: yaml.YAMLError) -> Description:
     """Place, message and hint of the syntax error for which ``text`` was refused with ``error``."""
     error = _reference_error(text) or error
     if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
-        return (1, 1), f"this is not YAML: {error}", ""
+        return (1, 1), f"this is not YAML: {error}", _SEE
     mark = error.problem_mark
     place = (mark.line + 1, mark.column + 1)
     tab = _tab_in_indentation(text, mark.line)
@@ -67,7 +78,7 @@ def describe_syntax_error(text: str, error: yaml.YAMLError) -> Description:
         if re.search(pattern, words):
             opened = error.context_mark if "not closed" in message else None
             return (opened.line + 1, opened.column + 1) if opened else place, message, hint
-    return place, f"this is not YAML: {words}", ""
+    return place, f"this is not YAML: {words}", _SEE
 
 
 def _reference_error(text: str) -> yaml.YAMLError | None:

@@ -11,7 +11,9 @@ from pydantic_core import ErrorDetails
 from smtpctl.inventory.document import Document
 from smtpctl.inventory.flow import flow
 from smtpctl.inventory.problems import Finding, Path, path_text
-from smtpctl.inventory.shape import annotation_at, choices, field_at, item_of, keys_at
+from smtpctl.inventory.shape import annotation_at, bare, choices, field_at, keys_at
+from smtpctl.model.fleet import Role
+from smtpctl.model.forms import FormError
 
 #: Longest piece of a wrong value that a message repeats.
 _LONGEST_EXCERPT = 60
@@ -25,7 +27,19 @@ def finding_of(error: ErrorDetails, document: Document) -> Finding:
         path = path[:-1]
     explain = _EXPLAIN.get(error["type"], _explain_other)
     message, hint = explain(path, error, document)
-    return Finding(path, message, hint, at_key=at_key or error["type"] in ("missing", "extra_forbidden"))
+    at_key = at_key or error["type"] in ("missing", "extra_forbidden")
+    return Finding(path, message, hint or _described(path), at_key=at_key)
+
+
+def without_misspelt(findings: Iterable[Finding], errors: Iterable[ErrorDetails]) -> list[Finding]:
+    """Findings without those of missing keys that an unknown key beside them was meant to be."""
+    meant = set()
+    for error in errors:
+        if error["type"] == "extra_forbidden":
+            path: Path = tuple(error["loc"])
+            meant.add((*path[:-1], nearest(str(path[-1]), keys_at(path[:-1]))))
+    missing = {tuple(error["loc"]) for error in errors if error["type"] == "missing"}
+    return [finding for finding in findings if finding.path not in missing & meant]
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
@@ -63,9 +77,7 @@ Words = tuple[str, str]
 
 
 def _explain_missing(path: Path, error: ErrorDetails, document: Document) -> Words:
-    field = field_at(path)
-    where = path_text(path[:-1]) or "the inventory"
-    return f"{where} lacks {str(path[-1])!r}", _described(path, field.description if field else None)
+    return f"{path_text(path[:-1]) or 'the inventory'} lacks {str(path[-1])!r}", ""
 
 
 def _explain_unknown_key(path: Path, error: ErrorDetails, document: Document) -> Words:
@@ -73,26 +85,31 @@ def _explain_unknown_key(path: Path, error: ErrorDetails, document: Document) ->
     return f"{where} has an unknown key {str(path[-1])!r}", suggestion(str(path[-1]), keys_at(path[:-1]), what="keys")
 
 
-def _explain_value(path: Path, error: ErrorDetails, document: Document) -> Words:
-    return f"{path_text(path)}: {error['ctx']['error']}", ""
+def _explain_form(path: Path, error: ErrorDetails, document: Document) -> Words:
+    cause = error["ctx"]["error"]
+    if isinstance(cause, FormError):
+        return f"{path_text(path)}: {cause.wrong}", f"write {cause.right}"
+    return f"{path_text(path)}: {cause}", ""
 
 
 def _explain_choice(path: Path, error: ErrorDetails, document: Document) -> Words:
-    words = choices(annotation_at(path))
-    value = error["input"]
+    annotation, value = annotation_at(path), error["input"]
+    words = choices(annotation)
+    if len(words) == 1:
+        return f"{path_text(path)} must be {words[0]}, not {excerpt(value)}", _in_digits(path, value, document)
     if not isinstance(value, str):
         return f"{path_text(path)} must be one of {', '.join(words)}, not {excerpt(value)}", ""
-    if len(words) == 1:
-        return f"{path_text(path)} must be {words[0]}, not {excerpt(value)}", _unquoted(path, value, document)
-    return f"{path_text(path)}: {value!r} is not one of its values", suggestion(value, words, what="values")
+    what = "role" if bare(annotation) is Role else str(path[-1])
+    return f"{path_text(path)}: unknown {what} {value!r}", suggestion(value, words, what="values")
 
 
 def _explain_number(path: Path, error: ErrorDetails, document: Document) -> Words:
     value = error["input"]
-    return f"{path_text(path)} must be a whole number, not {excerpt(value)}", _unquoted(path, value, document)
+    return f"{path_text(path)} must be a whole number, not {excerpt(value)}", _in_digits(path, value, document)
 
 
-def _unquoted(path: Path, value: Any, document: Document) -> str:
+def _in_digits(path: Path, value: Any, document: Document) -> str:
+    """What to do about a text that should be a number."""
     if not isinstance(value, str):
         return ""
     if path in document.quoted:
@@ -102,64 +119,54 @@ def _unquoted(path: Path, value: Any, document: Document) -> str:
 
 def _explain_text(path: Path, error: ErrorDetails, document: Document) -> Words:
     value = error["input"]
-    if isinstance(value, dict | list):
-        return f"{path_text(path)} must be text, not {excerpt(value)}", _described_field(path)
-    hint = _described_field(path) if value is None else "put it in quotes, if it is meant"
-    return f"{path_text(path)} must be text, not {excerpt(value)}", hint
+    message = f"{path_text(path)} must be text, not {excerpt(value)}"
+    if value is None:
+        return message, "" if field_at(path) else 'write "" for an empty text'
+    return message, "" if isinstance(value, dict | list) else "put it in quotes, if it is meant"
 
 
 def _explain_list(path: Path, error: ErrorDetails, document: Document) -> Words:
     value = error["input"]
-    hint = f"write [{value}]" if isinstance(value, str | int) else _described_field(path)
+    hint = f"write [{value}]" if isinstance(value, str | int) else ""
     return f"{path_text(path)} must be a list, not {excerpt(value)}", hint
 
 
 def _explain_mapping(path: Path, error: ErrorDetails, document: Document) -> Words:
     keys = keys_at(path)
-    hint = f"write KEY: VALUE below it, with keys of: {', '.join(keys)}" if keys else _described_field(path)
+    hint = f"write KEY: VALUE below it, with keys of: {', '.join(keys)}" if keys else ""
     return f"{path_text(path) or 'the inventory'} must be a mapping, not {excerpt(error['input'])}", hint
 
 
 def _explain_range(path: Path, error: ErrorDetails, document: Document) -> Words:
     context = error["ctx"]
     limit = f"at least {context['ge']}" if "ge" in context else f"at most {context['le']}"
-    return f"{path_text(path)} must be {limit}, not {error['input']}", _described_field(path)
+    return f"{path_text(path)} must be {limit}, not {error['input']}", ""
 
 
 def _explain_empty(path: Path, error: ErrorDetails, document: Document) -> Words:
-    return f"{path_text(path)} must not be empty", _described_field(path)
-
-
-def _explain_pattern(path: Path, error: ErrorDetails, document: Document) -> Words:
-    return f"{path_text(path[:-1])}: {error['input']!r} is not a parameter name", "letters, digits and _ (postconf(5))"
+    return f"{path_text(path)} must not be empty", ""
 
 
 def _explain_other(path: Path, error: ErrorDetails, document: Document) -> Words:
-    return f"{path_text(path) or 'the inventory'}: {error['msg']}", _described_field(path)
+    return f"{path_text(path) or 'the inventory'}: {error['msg']}", ""
 
 
-def _described_field(path: Path) -> str:
+def _described(path: Path) -> str:
+    """What the key at ``path``, or the nearest one around it, means, with an example where the model has one."""
     field = field_at(path)
-    return _described(path, field.description if field else None)
-
-
-def _described(path: Path, description: str | None) -> str:
-    """The description of a key, with an example where the model has one."""
-    if not description:
-        return ""
-    field = field_at(path)
-    text = f"{path[-1]}: {description}"
-    if field is not None and field.examples:
-        text += f" Example: {flow(field.examples[0])}"
-    elif item_of(annotation_at(path)) is not None and choices(item_of(annotation_at(path))):
-        text += f" Of: {', '.join(choices(item_of(annotation_at(path))))}."
-    return text
+    while field is None and len(path) > 1:
+        path = path[:-1]
+        field = field_at(path)
+    if field is None:
+        return "see docs/inventory-reference.md"
+    text = f"{path[-1]}: {field.description}"
+    return f"{text} Example: {flow(field.examples[0])}" if field.examples else text
 
 
 _EXPLAIN: dict[str, Callable[[Path, ErrorDetails, Document], Words]] = {
     "missing": _explain_missing,
     "extra_forbidden": _explain_unknown_key,
-    "value_error": _explain_value,
+    "value_error": _explain_form,
     "enum": _explain_choice,
     "literal_error": _explain_choice,
     "int_type": _explain_number,
@@ -170,5 +177,4 @@ _EXPLAIN: dict[str, Callable[[Path, ErrorDetails, Document], Words]] = {
     "greater_than_equal": _explain_range,
     "less_than_equal": _explain_range,
     "too_short": _explain_empty,
-    "string_pattern_mismatch": _explain_pattern,
 }

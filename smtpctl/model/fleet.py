@@ -7,148 +7,31 @@ is checked in ``smtpctl.inventory``.
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field
+
+from smtpctl.model.forms import (
+    AbsolutePath,
+    Address,
+    Domain,
+    Duration,
+    File,
+    Interface,
+    InterfaceAddress,
+    LocalPart,
+    Login,
+    Name,
+    Network,
+    Parameters,
+)
 
 INVENTORY_VERSION = 1
 
-_LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
-_DOMAIN = re.compile(rf"(?:{_LABEL}\.)+{_LABEL}")
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
-_DURATION = re.compile(r"(\d{1,9})(s|m|h|d)")
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_LONGEST = 10 * 366 * 86400
-_LOCAL_PART = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?")
-_ABSOLUTE_PATH = re.compile(r"(/[A-Za-z0-9._@+-]+)+")
-_INTERFACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}")
-_FILE = re.compile(r"[A-Za-z0-9~./][A-Za-z0-9._@+/ -]{0,199}")
-_LOGIN = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
-
 #: Names that smtpctl uses for its own Postfix instances; a pool may not take them.
 RESERVED_INSTANCES = ("submission", "feedback", "mailbox", "healthcheck")
-
-
-def _domain(value: str) -> str:
-    if len(value) > 253 or not _DOMAIN.fullmatch(value):
-        raise ValueError(f"{value!r} is not a domain name in lower case, such as mail.example.com (RFC 1035 §2.3.1)")
-    return value
-
-
-def _name(value: str) -> str:
-    if not _NAME.fullmatch(value):
-        raise ValueError(f"{value!r} is not a name: a lower-case letter, then up to 31 of a-z, 0-9 and '-'")
-    return value
-
-
-def _address(value: str) -> str:
-    try:
-        address = ipaddress.ip_address(value)
-    except ValueError:
-        raise ValueError(f"{value!r} is not an IP address, such as 192.0.2.11 or 2001:db8::11") from None
-    if isinstance(address, ipaddress.IPv6Address) and (address.scope_id or address.ipv4_mapped):
-        raise ValueError(f"{value!r} is not a plain IPv6 address: no %interface, no IPv4 address inside")
-    return str(address)
-
-
-def _network(value: str) -> str:
-    try:
-        return str(ipaddress.ip_network(value))
-    except ValueError as error:
-        raise ValueError(f"{value!r} is not a network such as 192.0.2.0/24: {error}") from None
-
-
-def _interface_address(value: str) -> str:
-    if "/" not in value:
-        raise ValueError(f"{value!r} has no prefix length: write ADDRESS/BITS, such as 192.0.2.10/24")
-    try:
-        return str(ipaddress.ip_interface(value))
-    except ValueError:
-        raise ValueError(f"{value!r} is not ADDRESS/BITS, such as 192.0.2.10/24") from None
-
-
-def _seconds(value: object) -> object:
-    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
-    if not match:
-        raise ValueError(f"{value!r} is not a duration: a number and s, m, h or d, such as 30s or 5d")
-    seconds = int(match[1]) * _UNITS[match[2]]
-    if not 1 <= seconds <= _LONGEST:
-        raise ValueError(f"{value!r} is not a duration between 1s and {_LONGEST // 86400}d")
-    return seconds
-
-
-def _local_part(value: str) -> str:
-    if not _LOCAL_PART.fullmatch(value):
-        raise ValueError(f"{value!r} is not the part of an address before its '@', in lower case, such as postmaster")
-    return value
-
-
-def _absolute_path(value: str) -> str:
-    if not _ABSOLUTE_PATH.fullmatch(value):
-        raise ValueError(f"{value!r} is not an absolute path of letters, digits and . _ @ + - such as /etc/key.pem")
-    return value
-
-
-def _file(value: str) -> str:
-    if not _FILE.fullmatch(value):
-        raise ValueError(f"{value!r} is not a file name of letters, digits, spaces and . _ @ + - / only")
-    return value
-
-
-def _interface(value: str) -> str:
-    if not _INTERFACE.fullmatch(value):
-        raise ValueError(f"{value!r} is not the name of a network interface, such as eth0")
-    return value
-
-
-def _login(value: str) -> str:
-    if not _LOGIN.fullmatch(value):
-        raise ValueError(f"{value!r} is not a login name, such as root")
-    return value
-
-
-def _parameter_value(value: object) -> object:
-    """Text of a main.cf parameter. A whole number is taken as its digits; a line break would start a parameter of
-    its own, past every check of names."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    if isinstance(value, bool):
-        word = "yes" if value else "no"
-        message = f"{str(value).lower()} is not a value that Postfix knows: write {word}"
-        raise ValueError(message)  # noqa: TRY004 - pydantic collects ValueError, and would let a TypeError through
-    if isinstance(value, str) and not value.isprintable():
-        raise ValueError(f"{value!r} holds a line break or control character: write the value on one line")
-    return value
-
-
-def _form(pattern: re.Pattern[str]) -> WithJsonSchema:
-    """What the JSON schema says of a text with this form, for editors."""
-    return WithJsonSchema({"type": "string", "pattern": f"^{pattern.pattern}$"})
-
-
-Domain = Annotated[str, AfterValidator(_domain), _form(_DOMAIN)]
-Name = Annotated[str, AfterValidator(_name), _form(_NAME)]
-LocalPart = Annotated[str, AfterValidator(_local_part), _form(_LOCAL_PART)]
-AbsolutePath = Annotated[str, AfterValidator(_absolute_path), _form(_ABSOLUTE_PATH)]
-File = Annotated[str, AfterValidator(_file), _form(_FILE)]
-Interface = Annotated[str, AfterValidator(_interface), _form(_INTERFACE)]
-Login = Annotated[str, AfterValidator(_login), _form(_LOGIN)]
-Address = Annotated[str, AfterValidator(_address)]
-Network = Annotated[str, AfterValidator(_network)]
-InterfaceAddress = Annotated[str, AfterValidator(_interface_address)]
-#: Whole seconds; written ``30s``, ``10m``, ``1h`` or ``5d``.
-Duration = Annotated[
-    int, BeforeValidator(_seconds, json_schema_input_type=Annotated[str, Field(pattern=r"^\d+[smhd]$")])
-]
-#: main.cf parameters (postconf(5)): name -> value.
-Parameters = dict[
-    Annotated[str, Field(pattern=r"^[A-Za-z0-9_]+$")],
-    Annotated[str, BeforeValidator(_parameter_value, json_schema_input_type=str | int)],
-]
 
 
 class Role(StrEnum):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from smtpctl.inventory.checks.check import Findings, reads
+from smtpctl.inventory.checks.domains import is_below
 from smtpctl.inventory.problems import Finding
-from smtpctl.inventory.words import suggestion
+from smtpctl.inventory.words import nearest, suggestion
 from smtpctl.model.fleet import Fleet
 
 
@@ -27,7 +28,10 @@ def a_sender_is_a_sending_domain(fleet: Fleet) -> Findings:
         for index, sender in enumerate(credential.senders):
             if sender not in fleet.domains.sending:
                 path = ("credentials", name, "senders", index)
-                hint = suggestion(sender, fleet.domains.sending, what="sending domains")
+                hint = "add it to domains.sending, with a bounce domain of its own"
+                guess = nearest(sender, fleet.domains.sending)
+                if guess is not None and not is_below(sender, guess):
+                    hint = f"did you mean {guess!r}? else {hint}"
                 yield Finding(path, f"credential {name!r} sends as {sender}, which is no sending domain", hint)
 
 

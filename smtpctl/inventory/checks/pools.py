@@ -5,7 +5,7 @@ from __future__ import annotations
 from smtpctl.inventory.checks.check import Findings, reads
 from smtpctl.inventory.problems import Finding
 from smtpctl.inventory.words import suggestion
-from smtpctl.model.fleet import RESERVED_INSTANCES, Fleet
+from smtpctl.model.fleet import RESERVED_INSTANCES, Fleet, Role
 
 #: Services of a stock master.cf (master(5)). A pool's name is a transport of the submission instance, and its socket
 #: ``private/NAME`` would be theirs; ``auth`` is Dovecot's.
@@ -30,9 +30,10 @@ def a_stream_has_a_pool(fleet: Fleet) -> Findings:
 @reads("streams", "pools")
 def a_pool_carries_one_stream(fleet: Fleet) -> Findings:
     """A pool is the outgoing side of exactly one stream: a shared one would share its reputation."""
+    all_known = all(stream.pool in fleet.pools for stream in fleet.streams.values())
     for pool in fleet.pools:
         streams = [name for name, stream in fleet.streams.items() if stream.pool == pool]
-        if not streams:
+        if not streams and all_known:
             message = f"no stream uses pool {pool!r}"
             yield Finding(("pools", pool), message, "name it in a stream, or remove it", at_key=True)
         for other in streams[1:]:
@@ -54,6 +55,9 @@ def a_source_has_a_pool(fleet: Fleet) -> Findings:
 @reads("hosts", "pools")
 def a_pool_has_a_relay(fleet: Fleet) -> Findings:
     """A pool has a source address on a relay at least."""
+    relays = [host for host in fleet.hosts.values() if Role.RELAY in host.roles]
+    if any(not relay.sources or any(source.pool not in fleet.pools for source in relay.sources) for relay in relays):
+        return  # another rule speaks of these, and the lack may only follow from it
     for pool in fleet.pools:
         if not fleet.relays_of(pool):
             hint = f"give a relay a source address with pool: {pool}"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from smtpctl.inventory.checks.check import Findings, reads
-from smtpctl.inventory.problems import Finding, Path
-from smtpctl.model.fleet import Fleet
+from smtpctl.inventory.problems import Finding
+from smtpctl.model.fleet import Fleet, Pool
 
 #: Ports of the fleet's own servers. Roles may share a host, so that none may be taken anywhere.
 OWN_PORTS = {
@@ -39,27 +37,33 @@ OWN_PORTS = {
 HEALTH_PORT_OFFSET = 100
 
 
-def _pool_ports(fleet: Fleet) -> Iterator[tuple[int, Path, str]]:
-    """(port, path of what sets it, what it is) for each port that a pool takes."""
-    for name, pool in fleet.pools.items():
-        yield pool.port, ("pools", name, "port"), f"the port of pool {name!r}"
-    for name, pool in fleet.pools.items():
-        port = pool.port + HEALTH_PORT_OFFSET
-        yield port, ("pools", name, "port"), f"the health-check port of pool {name!r} ({pool.port} + 100)"
-
-
 @reads("pools", "ssh")
 def a_pool_port_is_free(fleet: Fleet) -> Findings:
     """A pool's port, and its health-check port 100 above, are used by nothing else of the fleet."""
     taken = dict(OWN_PORTS)
     if fleet.ssh.port != 22:
         taken[fleet.ssh.port] = "sshd"
-    for port, path, what in _pool_ports(fleet):
-        if port > 65535:
-            yield Finding(path, f"{port} is {what}, but ports end at 65535", "choose a port near 10025")
-        elif port in taken:
-            yield Finding(path, f"{port} is {what}, but also {taken[port]}", "choose another, such as 10025 or 10026")
-        taken.setdefault(port, what)
+    for name, pool in fleet.pools.items():
+        clash = None
+        for port, what in _ports_of(name, pool):
+            if port > 65535:
+                clash = clash or f"{port} is {what}, but ports end at 65535"
+            elif port in taken:
+                clash = clash or f"{port} is {what}, but also {taken[port]}"
+            taken.setdefault(port, what)
+        if clash:
+            yield Finding(("pools", name, "port"), clash, "choose another, such as 10025 or 10026")
+
+
+def _ports_of(name: str, pool: Pool) -> tuple[tuple[int, str], ...]:
+    """(port, what it is) for both ports that a pool takes."""
+    return (
+        (pool.port, f"the port of pool {name!r}"),
+        (
+            pool.port + HEALTH_PORT_OFFSET,
+            f"the health-check port of pool {name!r} ({pool.port} + {HEALTH_PORT_OFFSET})",
+        ),
+    )
 
 
 @reads("ssh")
