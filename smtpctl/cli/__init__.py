@@ -14,6 +14,7 @@ from smtpctl.errors import SmtpctlError
 LAZY = {
     "validate": "validate",
     "schema": "schema",
+    "render": "render",
     "secrets": "secrets",
     "dns": "dns",
     "policy": "policy",
@@ -45,6 +46,7 @@ class LazyGroup(click.Group):
 SUMMARIES = {
     "validate": "Report everything that is wrong with an inventory.",
     "schema": "Print the form of an inventory: JSON schema, reference or sample.",
+    "render": "Write the whole file tree of every host into a folder.",
     "secrets": "Make, show and change the fleet's secrets: DKIM keys, certificates, passwords.",
     "dns": "Print the DNS records that the fleet needs, or check what is published.",
     "policy": "Compile the policy service's rules, and see how it decides.",
