@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from pathlib import Path
 
 import dkim
 import dns.name
@@ -14,8 +15,11 @@ import pytest
 from smtpctl.dns import Record, records_for, zone_lines
 from smtpctl.dns.check import joined
 from smtpctl.errors import SecretsError
+from smtpctl.inventory import load_fleet
 from smtpctl.model.fleet import Fleet, Role
 from smtpctl.model.secrets import Secrets
+
+INVENTORIES = Path(__file__).parents[2] / "inventory"
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +41,15 @@ def test_a_zone_parser_reads_all_of_them(records: tuple[Record, ...]) -> None:
     read = {(name.to_text(), dns.rdatatype.to_text(data.rdtype)) for name, _, data in zone.iterate_rdatas()}
     assert read == {(record.name, record.type) for record in records}
     assert sum(1 for _ in zone.iterate_rdatas()) == len(records)
+
+
+@pytest.mark.parametrize("path", sorted(INVENTORIES.glob("*.yml")), ids=lambda path: path.stem)
+def test_every_inventory_of_ours_has_a_readable_zone(path: Path) -> None:
+    found = records_for(load_fleet(path), Secrets({}, placeholders=True))
+    assert dns.zone.from_text(zone_lines(found), origin=".", relativize=False, check_origin=False)
+    assert len({record.name for record in found if "v=spf1" in record.value}) == len(
+        [record for record in found if "v=spf1" in record.value]
+    )
 
 
 def test_they_come_sorted_and_each_once(fleet: Fleet, secrets: Secrets, records: tuple[Record, ...]) -> None:
