@@ -21,6 +21,8 @@ _KEEPALIVES: dict[str, Any] = {
     "tcp_user_timeout": 15_000,
 }
 
+_PASSED_ON = ("host", "hostaddr", "port", "dbname", "user", "password", "sslmode")
+
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
@@ -34,17 +36,11 @@ def statement(name: str) -> sql.SQL:
 
 
 def parameters(config: Mapping[str, Any]) -> dict[str, Any]:
-    """libpq's parameters for a database of a configuration file: ``host``, ``address``, ``port``, ``dbname``, ``user``,
-    ``password`` or ``password_file``, ``ca_file``. With a CA the server must prove its name."""
-    chosen: dict[str, Any] = {"dbname": config.get("dbname", "smtpctl"), "user": config["user"], "host": config["host"]}
-    if config.get("address"):
-        chosen["hostaddr"] = config["address"]
-    if config.get("port"):
-        chosen["port"] = config["port"]
+    """libpq's parameters from the ``database`` of a configuration file: its own names (host, hostaddr, port, dbname,
+    user, password, sslmode), and ``password_file`` and ``ca_file``. With a CA the server must prove its name."""
+    chosen: dict[str, Any] = {name: config[name] for name in _PASSED_ON if config.get(name)}
     if config.get("password_file"):
         chosen["password"] = Path(config["password_file"]).read_text().strip()
-    elif config.get("password"):
-        chosen["password"] = config["password"]
     if config.get("ca_file"):
         chosen |= {"sslmode": "verify-full", "sslrootcert": config["ca_file"]}
     return chosen

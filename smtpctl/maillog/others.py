@@ -29,10 +29,11 @@ def _opendkim(text: bytes) -> Happening:
 
 
 def _policy(text: bytes) -> Happening:
-    """``[QID: ]decision key=value …``; other lines of the service are its own affair."""
-    fields = {name: quoted or plain for name, quoted, plain in _PAIR.findall(text)}
-    if b"action" not in fields and b"decision" not in fields:
+    """``decision name=value …`` (``would-decide`` in shadow mode); other lines of the service are its own affair."""
+    event = text.partition(b" ")[0]
+    if event not in (b"decision", b"would-decide"):
         return Phrase("policy", None, text)
+    fields = {name: quoted or plain for name, quoted, plain in _PAIR.findall(text)} | {b"event": event}
     queue_id = fields.pop(b"queue_id", b"")
     return Policy(queue_id or None, fields)
 

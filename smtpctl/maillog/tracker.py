@@ -18,7 +18,6 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
-from smtpctl.maillog import classifier
 from smtpctl.maillog.attempts import forwarded_as, queued_as, read_delays, read_relay, reply_code
 from smtpctl.maillog.events import (
     Accepted,
@@ -41,7 +40,7 @@ from smtpctl.maillog.events import (
 from smtpctl.maillog.labels import Labels
 from smtpctl.maillog.phrases import fields_of
 from smtpctl.maillog.shapes import shape_of
-from smtpctl.model.deliveries import DAY, SECOND, Delivery, Event, Message, Rows, UnknownLine
+from smtpctl.model.deliveries import DAY, SECOND, Delivery, Event, Message, Rows, UnknownLine, Verdict
 
 #: For this long after a message has ended, lines about its queue id are still about it.
 LATE = 60 * SECOND
@@ -61,6 +60,10 @@ _REMEMBERED_PHRASES = frozenset(
         "notification-failed",
     )
 )
+
+
+#: (enhanced status code, reply) -> what a failure means.
+Classify = Callable[[bytes, bytes], Verdict]
 
 
 class OpenMessage(NamedTuple):
@@ -162,9 +165,16 @@ class _Entry:
 class Tracker:
     """Follows the messages of one host. Rows gather until ``take`` is called."""
 
-    def __init__(self, labels: Labels, next_row: int = 1, open_messages: Iterable[OpenMessage] = ()) -> None:
+    def __init__(
+        self,
+        labels: Labels,
+        classify: Classify,
+        next_row: int = 1,
+        open_messages: Iterable[OpenMessage] = (),
+    ) -> None:
         self.next_row = next_row
         self._labels = labels
+        self._classify = classify
         self._entries: dict[bytes, dict[bytes, _Entry]] = {}
         self._homes: set[bytes] = set(labels.instances)
         self._aliases: dict[bytes, bytes] = {}
@@ -381,7 +391,7 @@ class Tracker:
             if child is not None:
                 self._adopt(self._child(moment, entry.instance, child), entry, b"forward")
         else:
-            verdict = classifier.classify(said.status, said.dsn, reply)
+            verdict = self._classify(said.dsn, reply)
         labels = self._labels
         domain = said.recipient.rpartition(b"@")[2].lower()
         relay_name, relay_address, relay_port = read_relay(said.relay)

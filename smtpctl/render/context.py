@@ -119,7 +119,9 @@ def _shipper_config(fleet: Fleet, host: str) -> dict[str, Any]:
         "metrics": f"{_bracket(fleet.hosts[host].address)}:9171",
         "database": database | {"password_file": "/etc/smtpctl/secrets/ledger-writer"},
         "providers": _providers(fleet),
-        "instances": _instances(fleet),
+        "instances": _instances(fleet, host),
+        "pools": list(fleet.pools),
+        "streams": {name: credential.stream for name, credential in fleet.credentials.items()},
     }
 
 
@@ -140,12 +142,19 @@ def _own_addresses(fleet: Fleet, host: str) -> list[str]:
     return [source.address for source in this.sources if source.address != this.address]
 
 
-def _instances(fleet: Fleet) -> dict[str, dict[str, str]]:
-    """syslog_name of every Postfix instance of the fleet -> its role, and its pool and stream for a relay's."""
-    streams = {stream.pool: name for name, stream in fleet.streams.items()}
-    found = {"postfix-submission": {"role": "submission"}, "postfix-feedback": {"role": "feedback"}}
+def _instances(fleet: Fleet, host: str) -> dict[str, dict[str, Any]]:
+    """syslog_name of every Postfix instance of the fleet -> its role, and for a relay's its pool, its stream (where the
+    pool has only one) and its source addresses on ``host``, as its transports number them."""
+    found: dict[str, dict[str, Any]] = {
+        "postfix-submission": {"role": "submission"},
+        "postfix-feedback": {"role": "feedback"},
+    }
     for pool in fleet.pools:
-        found[f"postfix-{pool}"] = {"role": "relay", "pool": pool, "stream": streams.get(pool, pool)}
+        streams = [name for name, stream in fleet.streams.items() if stream.pool == pool]
+        sources = [source.address for source in fleet.hosts[host].sources if source.pool == pool]
+        found[f"postfix-{pool}"] = {"role": "relay", "pool": pool, "sources": sources}
+        if len(streams) == 1:
+            found[f"postfix-{pool}"]["stream"] = streams[0]
     return found
 
 

@@ -17,7 +17,7 @@ from smtpctl.maillog.labels import Labels
 class Config:
     """What one shipper does.
 
-    ``host`` names the host in the ledger; ``log`` is the file; ``database`` is how to reach it (host, address, port,
+    ``host`` names the host in the ledger; ``log`` is the file; ``database`` is how to reach it (host, hostaddr, port,
     dbname, user, password_file, ca_file); ``metrics`` is where Prometheus asks, ``ADDRESS:PORT``, or empty;
     ``timezone`` matters only to logs without one in their stamps.
     """

@@ -15,9 +15,9 @@ import psycopg
 from smtpctl.errors import LedgerError, SmtpctlError
 from smtpctl.intake.shipper import metrics
 from smtpctl.intake.shipper.config import Config, read_config
-from smtpctl.intake.shipper.notify import notify
 from smtpctl.intake.shipper.run import Run
 from smtpctl.intake.shipper.waiting import Waiter
+from smtpctl.intake.systemd import notify
 from smtpctl.ledger.connection import connect, parameters
 
 _LOG = logging.getLogger("smtpctl.shipper")

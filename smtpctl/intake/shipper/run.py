@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from smtpctl.intake.shipper import metrics
 from smtpctl.intake.shipper.config import Config
+from smtpctl.intake.shipper.verdicts import classify
 from smtpctl.ledger.connection import Connection
 from smtpctl.ledger.writer import Checkpoint, Writer
 from smtpctl.maillog.events import Origin
@@ -31,7 +32,7 @@ class Run:
         last = checkpoint.last_at
         open_messages = writer.open_messages(checkpoint.source, (last or 0) - LATE)
         self._tracker = Tracker(
-            config.labels, checkpoint.next_row, [OpenMessage(*message) for message in open_messages]
+            config.labels, classify, checkpoint.next_row, [OpenMessage(*message) for message in open_messages]
         )
         self._reader = LineReader(_now(), config.timezone)
         place = None
