@@ -41,6 +41,8 @@ class Cluster:
         )
         with (self.data / "postgresql.conf").open("a") as settings:
             settings.write(f"listen_addresses = ''\nunix_socket_directories = '{directory}'\nfsync = off\n")
+            # A lab on the same machine may bring its own /dev/shm.
+            settings.write("dynamic_shared_memory_type = mmap\n")
             settings.write("max_connections = 60\nshared_buffers = 64MB\nlog_min_messages = panic\n")
         self.start()
 
@@ -106,3 +108,9 @@ def new_database(postgres: Cluster) -> Iterator[Callable[[], str]]:
     yield create
     for name in made:
         postgres.drop_database(name)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--refresh-golden", action="store_true", help="Write the rendered trees anew instead of comparing them."
+    )
