@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import time
+from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 
 import click
 
 from smtpctl.cli.output import print_json, progress
-from smtpctl.lab import Lab
+from smtpctl.lab import Lab, recipient, source, verdicts
 from smtpctl.lab.addresses import CONTROLLER
 
 #: Arguments after HOST belong to the command there, options included.
@@ -98,3 +100,54 @@ def execute(lab: Lab, host: str, command: tuple[str, ...]) -> None:
     """Run COMMAND in HOST without SSH. HOST `ctl` is this machine, in the lab's network."""
     argv = lab.command(host, command)
     os.execvp(argv[0], argv)  # noqa: S606 - no shell is meant
+
+
+@lab.command()
+@click.argument("place", metavar="ADDRESS|DOMAIN")
+@click.option("--to", help="Only what was delivered to this address.")
+@click.option("--wait", type=float, default=0.0, metavar="SECONDS", help="Wait so long for a first message.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.pass_obj
+@click.pass_context
+def mail(context: click.Context, lab: Lab, place: str, to: str | None, wait: float, as_json: bool) -> None:
+    """Show what a mailbox provider delivered to ADDRESS, or at DOMAIN. Exit 1 when it is nothing.
+
+    \b
+    Examples:
+      smtpctl lab mail gmail.test
+      smtpctl lab mail ada@gmail.test --wait 10 --json
+    """
+    local, _, domain = place.rpartition("@")
+    messages = lab.mail(domain, to=place if local else to, wait=wait)
+    if as_json:
+        print_json({"messages": [_message(message) for message in messages]})
+    else:
+        click.echo("\n".join(_headers(message) for message in messages), nl=bool(messages))
+    if not messages:
+        context.exit(1)
+
+
+@lab.command()
+@click.pass_obj
+def dns(lab: Lab) -> None:
+    """Serve the fleet's records, as `smtpctl dns records` prints them, in the lab's DNS."""
+    progress(f"the lab's DNS serves {lab.load_dns()} records of the fleet")
+
+
+def _message(message: EmailMessage) -> dict[str, Any]:
+    body = message.get_body(("plain", "html"))
+    return {
+        "recipient": recipient(message),
+        "source": source(message),
+        "verdicts": verdicts(message),
+        "headers": [[name, str(value)] for name, value in message.items()],
+        "text": body.get_content() if body is not None else None,
+    }
+
+
+def _headers(message: EmailMessage) -> str:
+    """Everything above the body, one header a line, and what the provider made of it."""
+    found = " ".join(f"{method}={result}" for method, result in verdicts(message).items())
+    lines = [f"from {source(message)} to {recipient(message)}: {found or 'nothing verified'}"]
+    lines += [f"  {name}: {' '.join(str(value).split())}" for name, value in message.items()]
+    return "\n".join(lines) + "\n"

@@ -1,14 +1,17 @@
 """The lab: the hosts of an inventory and an internet of fake mailbox providers, booted on this machine.
 
-Whoever talks to the lab's hosts calls ``enter()`` first; everything else is a method of ``Lab``.
+Whoever talks to the lab's hosts calls ``enter()`` first; everything else is a method of ``Lab``. ``recipient``,
+``source`` and ``verdicts`` read a delivered message.
 """
 
 from __future__ import annotations
 
 from smtpctl.lab.control import Lab
+from smtpctl.lab.internet.mailboxes import recipient, source, verdicts
+from smtpctl.lab.internet.nameserver import resolver
 from smtpctl.lab.state import Record, StateFolder
 
-__all__ = ["Lab", "Record", "StateFolder", "enter"]
+__all__ = ["Lab", "Record", "StateFolder", "enter", "recipient", "resolver", "source", "verdicts"]
 
 
 def enter() -> None:

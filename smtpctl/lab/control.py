@@ -6,21 +6,26 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from email.message import EmailMessage
 from pathlib import Path
 
-from smtpctl.errors import LabError, UsageError
+from smtpctl.dns import Record as DnsRecord
+from smtpctl.errors import LabError, SecretsError, UsageError
 from smtpctl.lab import linux
-from smtpctl.lab.addresses import CONTROLLER
+from smtpctl.lab.addresses import CONTROLLER, INTERNET
+from smtpctl.lab.boot import await_internet, await_ssh, boot
 from smtpctl.lab.environment import TO_BOOT, TO_BUILD, require_programs, require_root, require_usable_folder
 from smtpctl.lab.fleet import default_inventory, plan_lab
 from smtpctl.lab.identities import ensure_ssh
 from smtpctl.lab.image import ensure_image, find_image
-from smtpctl.lab.network import enter_network, entered, inside, wait_for_greeting
+from smtpctl.lab.internet.authority import ensure_internet
+from smtpctl.lab.internet.install import MAIL
+from smtpctl.lab.internet.mailboxes import count, delivered
+from smtpctl.lab.internet.nameserver import RELOAD, fleet_records, write_zone
+from smtpctl.lab.network import enter_network, entered
 from smtpctl.lab.plan import Plan
 from smtpctl.lab.state import Record, Report, StateFolder
 
@@ -31,7 +36,6 @@ HOST_ENVIRONMENT = (
     "LANG=C.UTF-8",
     "TERM=dumb",
 )
-BOOT_PATIENCE = 60.0
 
 
 def _silent(message: str) -> None:
@@ -108,6 +112,24 @@ class Lab:
         """As a ``with`` block: the calling thread is in the lab's network for the block only."""
         return entered(self.running())
 
+    # --- its internet ---
+
+    def load_dns(self) -> int:
+        """Serve the fleet's records as `smtpctl dns records` prints them, from now on; return how many."""
+        records = fleet_records(Path(self.running().inventory))
+        write_zone(self.state, Plan.from_json(self.state.plan.read_text()), records)
+        self.run(INTERNET, RELOAD)
+        return len(records)
+
+    def mail(self, domain: str, *, to: str | None = None, wait: float = 0.0, at_least: int = 1) -> list[EmailMessage]:
+        """Messages that the mailbox provider of ``domain`` delivered to recipients there, oldest first; with ``to``
+        for that recipient only. Wait up to ``wait`` seconds until there are ``at_least`` so many."""
+        return delivered(self._mail_folder(), domain, to=to, wait=wait, at_least=at_least)
+
+    def mail_count(self, domain: str) -> int:
+        """How many deliveries the mailbox provider of ``domain`` made there: one for each recipient, exactly."""
+        return count(self._mail_folder(), domain)
+
     # --- one host ---
 
     def command(self, host: str, argv: Sequence[str]) -> list[str]:
@@ -168,15 +190,19 @@ class Lab:
         record = self.running()
         self.state.power_button(host).touch()
         os.kill(record.pid, signal.SIGHUP)
-        self._await_ssh(record, [host])
+        await_ssh(self.state, record, [host])
+        if host == INTERNET:
+            await_internet(self.state, record)
 
     def cut(self, host: str) -> None:
         """Unplug ``host`` from the lab's network; it goes on running, alone."""
-        self._set_link(host, "down")
+        self.require_host(host)
+        self.run(CONTROLLER, ["ip", "link", "set", f"vb-{host}", "down"])
 
     def heal(self, host: str) -> None:
         """Plug ``host`` in again."""
-        self._set_link(host, "up")
+        self.require_host(host)
+        self.run(CONTROLLER, ["ip", "link", "set", f"vb-{host}", "up"])
 
     # --- how ---
 
@@ -194,10 +220,14 @@ class Lab:
         self.require_host(host)
         return Path(self.running().cgroup, host)
 
+    def _mail_folder(self) -> Path:
+        """The internet host's mail, through the mount namespace of the lab: it is mounted nowhere else."""
+        return Path(f"/proc/{self.running().pid}/root{self.state.host_root(INTERNET)}", MAIL)
+
     def _clear(self) -> None:
         """Kill what runs and remove what a lab leaves in the state folder, whatever of it still exists."""
         self._kill()
-        for folder in (self.state.run, self.state.hosts, self.state.mail):
+        for folder in (self.state.run, self.state.hosts):
             if folder.exists():
                 shutil.rmtree(folder)
 
@@ -212,56 +242,14 @@ class Lab:
 
     def _boot(self, plan: Plan) -> None:
         ensure_ssh(self.state, plan.hosts)
+        ensure_internet(self.state)
+        write_zone(self.state, plan, self._fleet_records_if_any(Path(plan.inventory)))
         self.state.run.mkdir()
-        self.state.plan.write_text(plan.to_json())
-        for host in plan.hosts:
-            (self.state.hosts / host.name).mkdir(parents=True)
-        keeper = self._start_keeper()
-        record = self._await_record(keeper)
-        self._await_ssh(record, [host.name for host in plan.hosts])
+        boot(self.state, plan, self.report)
 
-    def _start_keeper(self) -> subprocess.Popen[bytes]:
-        """Start the process tree in a session of its own; under systemd in a scope that may have cgroups below."""
-        command = [sys.executable, "-m", "smtpctl.lab.supervisor", str(self.state.root)]
-        if Path("/run/systemd/system").is_dir():
-            scope = ["systemd-run", "--quiet", "--scope", "--property=Delegate=yes", f"--unit={self.state.name}"]
-            command = [*scope, *command]
-        source = str(Path(__file__).resolve().parents[2])
-        with self.state.supervisor_log.open("wb") as log:
-            return subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd="/",
-                env={**os.environ, "PYTHONPATH": source},
-                start_new_session=True,
-            )
-
-    def _await_record(self, keeper: subprocess.Popen[bytes]) -> Record:
-        end = time.monotonic() + BOOT_PATIENCE
-        while time.monotonic() < end and keeper.poll() is None:
-            if (record := self.state.running()) is not None:
-                return record
-            time.sleep(0.01)
-        raise LabError(f"the lab did not start: {self._last_words()}", hint=f"look at {self.state.supervisor_log}")
-
-    def _await_ssh(self, record: Record, hosts: Sequence[str]) -> None:
-        end = time.monotonic() + BOOT_PATIENCE
-        silent = inside(
-            record,
-            lambda: [host for host in hosts if not wait_for_greeting(record.addresses[host], 22, b"SSH-", end)],
-        )
-        if silent:
-            raise LabError(
-                f"no SSH answer from {', '.join(silent)} within {BOOT_PATIENCE:.0f} s: {self._last_words()}",
-                hint=f"look at {self.state.console(silent[0])}",
-            )
-
-    def _last_words(self) -> str:
-        text = self.state.supervisor_log.read_text(errors="replace").strip()
-        return text.splitlines()[-1] if text else "the supervisor said nothing"
-
-    def _set_link(self, host: str, direction: str) -> None:
-        self.require_host(host)
-        self.run(CONTROLLER, ["ip", "link", "set", f"vb-{host}", direction])
+    def _fleet_records_if_any(self, inventory: Path) -> Sequence[DnsRecord]:
+        try:
+            return fleet_records(inventory)
+        except SecretsError as error:
+            self.report(f"the lab's DNS has no records of the fleet yet ({error}); load them later: smtpctl lab dns")
+            return ()

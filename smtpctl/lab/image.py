@@ -7,6 +7,7 @@ old. Nothing in it identifies a machine: host keys, machine-id and names are mad
 from __future__ import annotations
 
 import hashlib
+import inspect
 import os
 import shutil
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from smtpctl.errors import LabError
 from smtpctl.lab.files import put_tree
-from smtpctl.lab.state import Report, StateFolder
+from smtpctl.lab.state import Report, StateFolder, locked
 
 RECIPE = Path(__file__).parent / "base"
 SUITE = "trixie"
@@ -28,6 +29,7 @@ MASKED = (
     "apt-daily.timer",
     "apt-daily-upgrade.timer",
     "systemd-networkd.service",
+    "dev-hugepages.mount",
 )
 
 #: What the installation wrote down about the machine that built the image, and what it downloaded.
@@ -42,7 +44,8 @@ def packages() -> list[str]:
 
 def image_name() -> str:
     """Name of the image that this version of smtpctl needs."""
-    digest = hashlib.sha256(f"{SUITE} {packages()} {MASKED} {REMOVED}".encode())
+    steps = [inspect.getsource(step) for step in (_prepare, _forget_build_machine)]
+    digest = hashlib.sha256(repr([SUITE, packages(), MASKED, REMOVED, steps]).encode())
     for path in sorted(RECIPE.rglob("*")):
         if path.is_file() and path.name != "packages.txt":
             digest.update(f"{path.relative_to(RECIPE)}\n".encode() + path.read_bytes())
@@ -63,15 +66,21 @@ def find_image(state: StateFolder) -> Path | None:
 
 
 def ensure_image(state: StateFolder, report: Report) -> Path:
-    """The image this version needs, built now unless it exists. An interrupted build leaves nothing that counts."""
+    """The image this version needs, built now unless it exists. Labs that share their images build it once."""
     if (found := find_image(state)) is not None:
         return found
-    image = images_folder(state) / image_name()
+    with locked(images_folder(state), report):
+        return find_image(state) or _build(images_folder(state) / image_name(), report)
+
+
+def _build(image: Path, report: Report) -> Path:
+    """Build ``image`` under another name and rename it when it is whole: an interrupted build leaves nothing that
+    counts."""
     unfinished = image.with_name(image.name + ".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    image.parent.mkdir(parents=True, exist_ok=True)
+    if unfinished.exists():
+        shutil.rmtree(unfinished)
     report(f"building the base image {image} once: Debian {SUITE} and {len(packages())} packages, one to three minutes")
-    _bootstrap(unfinished, report)
+    _bootstrap(unfinished, image.with_name(image.name + ".log"), report)
     report("compiling rspamd's expressions once")
     _warm_rspamd(unfinished)
     _prepare(unfinished)
@@ -79,17 +88,20 @@ def ensure_image(state: StateFolder, report: Report) -> Path:
     return image
 
 
-def _bootstrap(tree: Path, report: Report) -> None:
+def _bootstrap(tree: Path, log: Path, report: Report) -> None:
+    """Install the packages into ``tree``; all that mmdebstrap says goes to ``log``, its headlines are reported."""
     command = ["mmdebstrap", "--variant=minbase", "--skip=check/empty", f"--include={','.join(packages())}"]
-    last: list[str] = []
-    with subprocess.Popen([*command, SUITE, str(tree)], stderr=subprocess.PIPE, text=True, errors="replace") as process:
+    with (
+        log.open("w") as record,
+        subprocess.Popen([*command, SUITE, str(tree)], stderr=subprocess.PIPE, text=True, errors="replace") as process,
+    ):
         for line in process.stderr or ():
-            last = [*last[-5:], line.rstrip()]
-            if line.startswith(("I:", "E:", "W:")):
+            record.write(line)
+            if line.startswith(("I:", "W:")):
                 report(f"  {line.rstrip()}")
     if process.returncode != 0:
         raise LabError(
-            f"mmdebstrap ended with status {process.returncode}: {' / '.join(last)}",
+            f"mmdebstrap ended with status {process.returncode}; its words are in {log}",
             hint="it needs a Debian mirror; on Ubuntu also: apt-get install debian-archive-keyring",
         )
 
@@ -108,6 +120,9 @@ def _prepare(tree: Path) -> None:
         for path in tree.glob(pattern):
             path.unlink()
     (tree / "etc/machine-id").write_text("")
+    # newer than /usr: no host rebuilds caches and users at its first boot (systemd-update-done.service(8))
+    for marker in ("etc/.updated", "var/.updated"):
+        (tree / marker).touch()
     _forget_build_machine(tree / "etc/postfix/main.cf")
 
 

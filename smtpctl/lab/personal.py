@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from smtpctl.lab.addresses import CONTROLLER, CONTROLLER_ADDRESS, INTERNET, INTERNET_ADDRESS, PREFIX
+from smtpctl.lab.addresses import CONTROLLER_ADDRESS, INTERNET_ADDRESS, PREFIX
 from smtpctl.lab.files import link, put
 from smtpctl.lab.plan import Plan, PlannedHost
 from smtpctl.lab.state import StateFolder
@@ -22,8 +22,7 @@ Wants=network-pre.target
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=/usr/sbin/ip link set host0 up
-{addresses}ExecStart=/usr/sbin/ip route add default via {gateway}
+ExecStart=/usr/sbin/ip -batch /etc/lab/network
 """
 
 
@@ -32,17 +31,18 @@ def personalise(root: Path, host: PlannedHost, plan: Plan, state: StateFolder, e
     put(root, "/etc/hostname", f"{host.full_name}\n")
     put(root, "/etc/machine-id", hashlib.md5(host.full_name.encode(), usedforsecurity=False).hexdigest() + "\n")
     put(root, "/etc/hosts", _hosts_file(plan))
+    put(root, "/etc/lab/trust-anchor.key", state.trust_anchor.read_bytes())
+    put(root, "/etc/lab/ca.pem", state.authority.read_bytes())
     put(root, "/etc/resolv.conf", f"nameserver {INTERNET_ADDRESS}\n")
     _ssh(root, host, state)
-    addresses = "".join(
-        f"ExecStart=/usr/sbin/ip addr add {address}/{PREFIX} dev host0\n" for address in (host.address, *extra)
-    )
-    put(
-        root,
-        "/etc/systemd/system/lab-network.service",
-        NETWORK_UNIT.format(addresses=addresses, gateway=CONTROLLER_ADDRESS),
-    )
+    put(root, "/etc/lab/network", _network_commands((host.address, *extra)))
+    put(root, "/etc/systemd/system/lab-network.service", NETWORK_UNIT)
     link(root, "/etc/systemd/system/sysinit.target.wants/lab-network.service", "../lab-network.service")
+
+
+def _network_commands(addresses: tuple[str, ...]) -> str:
+    lines = ["link set host0 up", *(f"addr add {address}/{PREFIX} dev host0" for address in addresses)]
+    return "\n".join([*lines, f"route add default via {CONTROLLER_ADDRESS}"]) + "\n"
 
 
 def _ssh(root: Path, host: PlannedHost, state: StateFolder) -> None:
@@ -54,12 +54,6 @@ def _ssh(root: Path, host: PlannedHost, state: StateFolder) -> None:
 
 
 def _hosts_file(plan: Plan) -> str:
-    domain = plan.hosts[0].full_name.partition(".")[2]
-    lines = ["127.0.0.1 localhost", "::1 localhost", f"{CONTROLLER_ADDRESS} {CONTROLLER}.{domain} {CONTROLLER}"]
-    lines += [f"{host.address} {host.full_name} {host.name}" for host in plan.hosts]
+    lines = ["127.0.0.1 localhost", "::1 localhost"]
+    lines += [f"{address} {name}.{plan.domain} {name}" for name, address in plan.addresses.items()]
     return "\n".join(lines) + "\n"
-
-
-def is_internet(host: PlannedHost) -> bool:
-    """Whether ``host`` is the one that plays the internet."""
-    return host.name == INTERNET

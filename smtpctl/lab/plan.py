@@ -31,6 +31,16 @@ class Plan:
         """Address by name, of the hosts and of the controller."""
         return {CONTROLLER: CONTROLLER_ADDRESS} | {host.name: host.address for host in self.hosts}
 
+    @property
+    def domain(self) -> str:
+        """The domain that the hosts' full names are in."""
+        return self.hosts[0].full_name.partition(".")[2]
+
+    @property
+    def full_names(self) -> Mapping[str, str]:
+        """Address by full name, of the hosts and of the controller."""
+        return {f"{name}.{self.domain}": address for name, address in self.addresses.items()}
+
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2)
 

@@ -6,7 +6,7 @@
     keys/                   identities that outlive a lab: SSH keys, lab CA, DNSSEC key
     known_hosts, ssh_config for OpenSSH and paramiko
     hosts/HOST/             overlay and console log of one host; thrown away by `down`
-    mail/PROVIDER/          Maildir of what a mailbox provider accepted
+    zones/                  the zone file of the internet host's name server
     run/                    what describes the running lab: lab.json, plan.json, supervisor.log
 """
 
@@ -18,7 +18,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -71,6 +71,29 @@ class StateFolder:
         return self.keys / "id_ed25519"
 
     @property
+    def authority(self) -> Path:
+        """Certificate of the lab's authority, by which the providers' certificates are trusted."""
+        return self.keys / "ca.pem"
+
+    @property
+    def authority_key(self) -> Path:
+        return self.keys / "ca.key"
+
+    def provider_chain(self, provider: str) -> Path:
+        """Private key, then certificates of a mailbox provider, as Postfix's smtpd_tls_chain_files wants them."""
+        return self.keys / "providers" / f"{provider}.pem"
+
+    @property
+    def zone_key(self) -> Path:
+        """Private key that signs the lab's root zone."""
+        return self.keys / "zone.key"
+
+    @property
+    def trust_anchor(self) -> Path:
+        """The public half of ``zone_key`` as a DNSKEY record."""
+        return self.keys / "trust-anchor.key"
+
+    @property
     def known_hosts(self) -> Path:
         return self.root / "known_hosts"
 
@@ -83,8 +106,9 @@ class StateFolder:
         return self.root / "hosts"
 
     @property
-    def mail(self) -> Path:
-        return self.root / "mail"
+    def zones(self) -> Path:
+        """The name server's zone file, seen by the internet host as /srv/zones."""
+        return self.root / "zones"
 
     @property
     def run(self) -> Path:
@@ -127,21 +151,26 @@ class StateFolder:
             return None
         return record if record.alive else None
 
-    @contextmanager
-    def locked(self, report: Report, *, patience: float = 900.0) -> Iterator[None]:
-        """Hold the folder's lock; wait for another command to end, up to ``patience`` seconds."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / "lock").open("w") as lock:
-            end = time.monotonic() + patience
-            told = False
-            while not _try_lock(lock.fileno()):
-                if not told:
-                    report(f"another smtpctl lab command works in {self.root}; waiting for it")
-                    told = True
-                if time.monotonic() > end:
-                    raise LabError(f"another smtpctl lab command holds {self.root}/lock for {patience:.0f} s")
-                time.sleep(0.1)
-            yield
+    def locked(self, report: Report) -> AbstractContextManager[None]:
+        """Hold the folder's lock; wait for another command to end."""
+        return locked(self.root, report)
+
+
+@contextmanager
+def locked(folder: Path, report: Report, *, patience: float = 900.0) -> Iterator[None]:
+    """Hold the lock of ``folder``; say so once when another command has it, and wait up to ``patience`` seconds."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        end = time.monotonic() + patience
+        told = False
+        while not _try_lock(lock.fileno()):
+            if not told:
+                report(f"another smtpctl lab command works in {folder}; waiting for it")
+                told = True
+            if time.monotonic() > end:
+                raise LabError(f"another smtpctl lab command holds {folder}/lock for {patience:.0f} s")
+            time.sleep(0.1)
+        yield
 
 
 def _try_lock(descriptor: int) -> bool:

@@ -21,7 +21,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from smtpctl.lab import linux
-from smtpctl.lab.addresses import CONTROLLER_ADDRESS, PREFIX
+from smtpctl.lab.addresses import CONTROLLER_ADDRESS, INTERNET, PREFIX
+from smtpctl.lab.internet.install import install
+from smtpctl.lab.internet.providers import PROVIDERS
 from smtpctl.lab.personal import personalise
 from smtpctl.lab.plan import Plan, PlannedHost
 from smtpctl.lab.state import Record, StateFolder
@@ -80,7 +82,8 @@ class Supervisor:
     def run(self) -> None:
         """Boot everything, then answer signals until SIGTERM."""
         signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        for host in self.plan.hosts:
+        # the last one has most to start
+        for host in reversed(self.plan.hosts):
             self.make_tree(host)
             self.start(host)
         while True:
@@ -117,7 +120,11 @@ class Supervisor:
             (folder / part).mkdir(parents=True, exist_ok=True)
         options = f"lowerdir={self.plan.image},upperdir={folder}/upper,workdir={folder}/work,volatile,xino=off"
         _command("mount", "-t", "overlay", host.name, "-o", options, str(root))
-        personalise(root, host, self.plan, self.state)
+        if host.name == INTERNET:
+            personalise(root, host, self.plan, self.state, extra=tuple(provider.address for provider in PROVIDERS))
+            install(root, self.state)
+        else:
+            personalise(root, host, self.plan, self.state)
 
     def start(self, host: PlannedHost) -> None:
         """Boot ``host`` in a cgroup of its own."""
@@ -156,6 +163,8 @@ class Supervisor:
             "--timezone=off",
             "--link-journal=no",
             "--console=pipe",
+            # the zone file is the controller's to write
+            *([f"--bind-ro={self.state.zones}:/srv/zones"] if host.name == INTERNET else []),
         ]
 
     def start_asked_for(self) -> None:
