@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import json
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -34,7 +35,7 @@ def test_every_trigger_and_check_names_a_file_that_exists(any_fleet: Fleet, no_s
 def test_files_that_hold_secrets_are_declared_and_closed(any_fleet: Fleet, no_secrets: Secrets) -> None:
     for host in render_fleet(any_fleet, no_secrets).values():
         for file in host.files.values():
-            text = file.content.decode("utf-8", "replace")
+            text = unquote(file.content.decode("utf-8", "replace"))
             private = [part for part in text.split("PLACEHOLDER(")[1:] if not _is_public(part)]
             assert bool(private) == file.secret, file.path
             if file.secret:
