@@ -21,6 +21,7 @@ LAZY = {
     "lab": "lab",
     "plan": "plan",
     "apply": "apply",
+    "ledger": "ledger",
 }
 
 
@@ -53,6 +54,7 @@ SUMMARIES = {
     "lab": "Boot the six hosts and an internet on this machine.",
     "plan": "Show every difference between the inventory and the hosts.",
     "apply": "Bring the hosts to what the inventory says.",
+    "ledger": "Show what became of messages, follow them live, read a log.",
 }
 
 

@@ -1,0 +1,196 @@
+"""``smtpctl ledger``: what became of mail."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from smtpctl.cli.loading import enter_network_of, load
+from smtpctl.cli.output import JSON_VERSION, print_json
+from smtpctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from smtpctl.ledger.reader import Reader
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+#: Seconds between two looks of `tail`.
+_LOOK = 0.5
+
+
+@click.group()
+def ledger() -> None:
+    """Ask the ledger what became of messages.
+
+    \b
+    Examples:
+      smtpctl ledger show someone@example.com
+      smtpctl ledger show 4jX5vT1sY3zJk9D -i inventory/lab.yml --json
+      smtpctl ledger tail -i inventory/lab.yml
+      smtpctl ledger parse --json /var/log/mail.log
+    """
+
+
+def _database_options(command: Command) -> Command:
+    """Where the ledger is: given as such, or the control host of an inventory."""
+    for option in (
+        click.option(
+            "--database", metavar="URL", envvar="SMTPCTL_LEDGER", help="The database itself, as libpq takes it."
+        ),
+        click.option(
+            "-i",
+            "--inventory",
+            type=click.Path(dir_okay=False, path_type=Path),
+            envvar="SMTPCTL_INVENTORY",
+            default="inventory.yml",
+            show_default=True,
+            help="Inventory whose control host has the ledger.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+_json_option = click.option("--json", "as_json", is_flag=True, help="For machines.")
+
+
+@ledger.command()
+@click.argument("wanted", metavar="ADDRESS|MESSAGE-ID|QUEUE-ID")
+@click.option("--last", default=5, show_default=True, type=click.IntRange(1, 1000), help="Most journeys to show.")
+@_json_option
+@_database_options
+def show(wanted: str, last: int, as_json: bool, database: str | None, inventory: Path) -> None:
+    """Show the journey of a message over the hosts: every step, and the time it took.
+
+    An address gives the latest messages to it, else from it; a Message-ID may stand in its angle brackets. Exits 1 when
+    the ledger knows nothing of it.
+    """
+    from smtpctl.cli.journey import document_of, refusal_document, refusal_text, text_of
+
+    with _reader(database, inventory) as reader:
+        answer = reader.show(wanted, last)
+    if as_json:
+        journeys = [document_of(journey) for journey in answer.journeys]
+        print_json({"journeys": journeys, "refusals": [refusal_document(event) for event in answer.refusals]})
+    else:
+        for journey in reversed(answer.journeys):
+            click.echo("\n".join((*text_of(journey), "")))
+        if answer.refusals:
+            click.echo("Refused:")
+        for refusal in reversed(answer.refusals):
+            click.echo(f"  {refusal_text(refusal)}")
+    if not answer.journeys and not answer.refusals:
+        if not as_json:
+            click.echo(f"The ledger knows nothing of {wanted}.", err=True)
+        raise click.exceptions.Exit(1)
+
+
+@ledger.command()
+@_json_option
+@_database_options
+def tail(as_json: bool, database: str | None, inventory: Path) -> None:
+    """Follow attempts and refusals of all hosts as they come in, until interrupted."""
+    with _reader(database, inventory) as reader:
+        since, _ = reader.news(None)
+        while True:
+            since, rows = reader.news(since)
+            for row in rows:
+                click.echo(_tail_json(row) if as_json else _tail_text(row))
+            time.sleep(_LOOK)
+
+
+@ledger.command()
+@click.option("--hours", default=24, show_default=True, type=click.IntRange(1), help="How far back.")
+@_json_option
+@_database_options
+def stats(hours: int, as_json: bool, database: str | None, inventory: Path) -> None:
+    """Count attempts by stream, provider and status, with the median and 99th percentile of the delay."""
+    with _reader(database, inventory) as reader:
+        rows = reader.stats(datetime.now(UTC) - timedelta(hours=hours))
+    if as_json:
+        print_json({"stats": rows})
+        return
+    click.echo(f"{'stream':<16} {'provider':<16} {'status':<12} {'attempts':>9} {'median':>9} {'p99':>9}")
+    for row in rows:
+        median, high = (f"{row[name] or 0:.2f} s" for name in ("delay_median", "delay_p99"))
+        click.echo(
+            f"{row['stream']:<16} {row['provider']:<16} {row['status']:<12} {row['attempts']:>9} {median:>9} {high:>9}"
+        )
+
+
+@ledger.command()
+@click.argument("file", type=click.File("rb"))
+@_json_option
+def parse(file: IO[bytes], as_json: bool) -> None:
+    """Print what the parser makes of each line of FILE (- for standard input). Needs no database."""
+    from smtpctl.cli.parsing import documents_of, text_of_document
+
+    for document in documents_of(file):
+        click.echo(json.dumps({"version": JSON_VERSION, **document}) if as_json else text_of_document(document))
+
+
+def _tail_json(row: dict[str, Any]) -> str:
+    return json.dumps({"version": JSON_VERSION, **row}, default=str, ensure_ascii=False)
+
+
+def _tail_text(row: dict[str, Any]) -> str:
+    at = row["at"].astimezone(UTC)
+    stamp = at.strftime("%Y-%m-%d %H:%M:%S.") + f"{at.microsecond // 1000:03}"
+    verdict = f" {row['hardness']}: {row['category']}" if row["hardness"] else ""
+    where = " ".join(filter(None, (row["provider"], row["transport"], row["relay_name"])))
+    recipient = f"<{row['recipient']}>" if row["recipient"] else "-"
+    took = "" if row["delay"] is None else f" {row['delay']:.3g} s"
+    return (
+        f"{stamp}  {row['host']}  {row['queue_id']}  {row['status']} {row['dsn'] or ''}  {recipient}  {where}"
+        f"{took}{verdict}  {row['reply'] or ''}"
+    )
+
+
+@contextmanager
+def _reader(database: str | None, inventory: Path) -> Iterator[Reader]:
+    """A reader of the database that was asked for."""
+    from smtpctl.ledger.connection import connect
+    from smtpctl.ledger.reader import Reader
+
+    if database:
+        with connect(database, application="smtpctl") as connection:
+            yield Reader(connection)
+        return
+    if not inventory.is_file():
+        raise UsageError(
+            f"no inventory {str(inventory)!r}", hint="name it with -i, or give the database itself with --database URL"
+        )
+    with tempfile.NamedTemporaryFile("w", suffix=".pem") as authority:
+        chosen = _control_database(inventory, authority)
+        with connect(application="smtpctl", **chosen) as connection:
+            yield Reader(connection)
+
+
+def _control_database(inventory: Path, authority: IO[str]) -> dict[str, Any]:
+    """How to reach the ledger of an inventory as its reader. The CA's certificate goes to ``authority``: libpq wants a
+    file."""
+    from smtpctl.model.fleet import Role
+
+    fleet, secrets = load(inventory)
+    control = next(iter(fleet.hosts_with(Role.CONTROL)), None)
+    if control is None:
+        raise UsageError(f"{inventory}: no host has the role control, so there is no ledger")
+    authority.write(secrets["tls/ca/certificate"])
+    authority.flush()
+    enter_network_of(fleet)
+    return {
+        "host": fleet.host_name(control),
+        "hostaddr": fleet.hosts[control].address,
+        "dbname": "smtpctl",
+        "user": "reader",
+        "password": secrets["database/reader/password"],
+        "sslmode": "verify-full",
+        "sslrootcert": authority.name,
+    }
