@@ -1,0 +1,35 @@
+# What one does with a checkout. `make` alone lists it.
+
+BIN := .venv/bin
+# Real mails and log lines, where somebody has put them beside the checkout; tests that read them skip otherwise.
+export SMTPCTL_CORPORA ?= $(abspath $(wildcard ../shared/corpora))
+
+.PHONY: help setup demo check test build clean
+
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Make .venv; as root, also install what is missing on this machine.
+	@.ci/setup
+
+demo: setup ## Boot six hosts and an internet, apply, send mail, show the ledger (root). KEEP=1 leaves them running.
+	$(BIN)/smtpctl demo
+
+check: setup ## Everything that needs no running server: style, types, layers, dependencies, inventories, Vagrantfile.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/deptry .
+	for file in inventory/*.yml; do $(BIN)/smtpctl validate $$file || exit 1; done
+	.ci/vagrantfile
+
+test: setup ## All tests; as root with a lab of six hosts. PYTEST=... adds arguments.
+	$(BIN)/python -m pytest $(PYTEST)
+
+build: setup ## Wheel and source distribution, into dist/.
+	$(BIN)/python -m build
+
+clean: ## Remove what is made here; not the lab's state (smtpctl lab down --wipe).
+	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .vagrant
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
