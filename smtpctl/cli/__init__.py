@@ -52,9 +52,9 @@ SUMMARIES = {
     "dns": "Print the DNS records that the fleet needs, or check what is published.",
     "policy": "Compile the policy service's rules, and see how it decides.",
     "lab": "Boot the six hosts and an internet on this machine.",
-    "plan": "Show every difference between the inventory and the hosts.",
+    "plan": "Show every difference between the inventory and the hosts. Writes nothing anywhere.",
     "apply": "Bring the hosts to what the inventory says.",
-    "ledger": "Show what became of messages, follow them live, read a log.",
+    "ledger": "Ask the ledger what became of messages.",
 }
 
 

@@ -110,7 +110,7 @@ class Composer:
                 self._take(event)
         except _StopError:
             return
-        except yaml.YAMLError as error:
+        except (yaml.YAMLError, ValueError, OverflowError) as error:  # see describe_syntax_error
             self.root = None
             place, message, hint = describe_syntax_error(text, error)
             self.troubles.append(Trouble(Place(*place), message, hint))
@@ -145,7 +145,7 @@ class Composer:
     def _add_scalar(self, event: yaml.ScalarEvent, place: Place) -> None:
         self._refuse_tag(event.tag, place)
         if any("\ud800" <= character <= "\udfff" for character in event.value):
-            self._trouble(place, "the text holds half of a surrogate pair", "write the character itself, in UTF-8")
+            self._trouble(place, "an escape in this text names no character", "write the character itself, in UTF-8")
         node = Scalar(place, event.value, plain=not event.style)
         self._name(event.anchor, node)
         self._add(node, place)
