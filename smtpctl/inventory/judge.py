@@ -8,6 +8,7 @@ would say might only follow from that; every other check speaks, so that one run
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -15,7 +16,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from smtpctl.inventory.checks import ALL_CHECKS
 from smtpctl.inventory.document import Document, read_document
 from smtpctl.inventory.problems import Finding, Problem
-from smtpctl.inventory.shape import annotations_of
+from smtpctl.inventory.shape import annotations_of, model_of
 from smtpctl.inventory.words import finding_of, nearest, without_misspelt
 from smtpctl.model.fleet import Fleet
 
@@ -71,18 +72,17 @@ def _check(fleet: Fleet, spoilt: set[str]) -> Iterator[Finding]:
 
 def _sound_parts(data: dict[str, Any], spoilt: set[str]) -> Fleet:
     """A fleet of those sections that are as they should be; the others are absent, or stand at their defaults."""
-    annotations = annotations_of(Fleet)
-    strict = ConfigDict(strict=True)
-    sound = {}
-    for section, value in data.items():
-        if section in annotations and section not in spoilt:
-            # A model brings its own configuration and refuses a second one.
-            adapter: TypeAdapter[Any] = _adapter(annotations[section], strict)
-            sound[section] = adapter.validate_python(value)
+    sound = {
+        section: _adapter(section).validate_python(value)
+        for section, value in data.items()
+        if section in Fleet.model_fields and section not in spoilt
+    }
     return Fleet.model_construct(**sound)
 
 
-def _adapter(annotation: Any, strict: ConfigDict) -> TypeAdapter[Any]:
-    if isinstance(annotation, type) and hasattr(annotation, "model_fields"):
-        return TypeAdapter(annotation)
-    return TypeAdapter(annotation, config=strict)
+@cache
+def _adapter(section: str) -> TypeAdapter[Any]:
+    """Validates one section as the fleet does."""
+    annotation = annotations_of(Fleet)[section]
+    # A model brings its own strictness and refuses a second one.
+    return TypeAdapter(annotation, config=None if model_of(annotation) else ConfigDict(strict=True))

@@ -1,4 +1,7 @@
-"""Bad inventories: a folder each under bad/, with the exact text that ``smtpctl validate`` prints about it."""
+"""Bad inventories: a folder each under bad/, with the exact text that ``smtpctl validate`` prints about it.
+
+``--refresh-golden`` writes that text anew; read the difference before it is committed.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,13 @@ CASES = sorted(folder.name for folder in BAD.iterdir())
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_validate_prints_exactly_the_expected_error(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_validate_prints_exactly_the_expected_error(
+    name: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
     monkeypatch.chdir(BAD / name)
     result = CliRunner().invoke(cli, ["validate", "inventory.yml"])
+    if request.config.getoption("--refresh-golden"):
+        Path("expected-error").write_text(result.stdout)
     assert result.stdout == Path("expected-error").read_text()
     assert result.exit_code == 1
     assert result.stderr == ""
