@@ -57,14 +57,15 @@ class UnitFact:
 
     load: str = "not-found"
     active: str = "inactive"
+    sub: str = "dead"
     enabled: str = ""
     kind: str = ""
     remains: bool = False
 
     @property
     def running(self) -> bool:
-        """Active, or a one-shot unit that has done its work and left nothing to be seen."""
-        return self.active in ("active", "reloading", "activating")
+        """Active or about to be; a unit that waits between two crashes (``auto-restart``) is neither."""
+        return self.active in ("active", "reloading", "activating") and self.sub != "auto-restart"
 
     @property
     def starts_at_boot(self) -> bool:
@@ -157,6 +158,7 @@ class HostPlan:
     enable: tuple[str, ...] = ()
     steps: tuple[UnitStep, ...] = ()
     probes: tuple[Probe, ...] = ()
+    risks_access: bool = False
     unfinished: str = ""
 
     @property

@@ -13,6 +13,7 @@ Names (a path each):
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 
 from smtpctl.errors import SecretsError
@@ -49,12 +50,21 @@ class Secrets(Mapping[str, str]):
 
     def mask(self, text: str) -> str:
         """``text`` with every secret value replaced by ``<secret NAME>``, also where a diff or JSON took its lines
-        apart; public parts stay."""
-        for name, value in sorted(self._values.items(), key=lambda item: -len(item[1])):
-            if not name.endswith(PUBLIC_SUFFIXES):
-                for part in _recognisable_parts(value):
-                    text = text.replace(part, f"<secret {name}>")
+        apart; public parts stay, also those that a private key's encoding repeats."""
+        for part, name in self._secret_parts:
+            text = text.replace(part, f"<secret {name}>")
         return text
+
+    @functools.cached_property
+    def _secret_parts(self) -> tuple[tuple[str, str], ...]:
+        public = "\0".join(value for name, value in self._values.items() if name.endswith(PUBLIC_SUFFIXES))
+        return tuple(
+            (part, name)
+            for name, value in sorted(self._values.items(), key=lambda item: -len(item[1]))
+            if not name.endswith(PUBLIC_SUFFIXES)
+            for part in _recognisable_parts(value)
+            if part not in public
+        )
 
 
 def _recognisable_parts(value: str) -> list[str]:
