@@ -27,6 +27,18 @@ def every_role_is_filled(fleet: Fleet) -> Findings:
 
 
 @reads("hosts")
+def what_keeps_data_is_on_one_host(fleet: Fleet) -> Findings:
+    """The roles `control` and `mailbox` are on one host each: a second would have a ledger, or mailboxes, of its own
+    that nothing reaches."""
+    for role in (Role.CONTROL, Role.MAILBOX):
+        first, *others = fleet.hosts_with(role) or [""]
+        for name in others:
+            message = f"host {name!r} has the role {str(role)!r}, but so has {first!r}"
+            path = ("hosts", name, "roles", fleet.hosts[name].roles.index(role))
+            yield Finding(path, message, "leave it with one of them: nothing would reach the second")
+
+
+@reads("hosts")
 def a_role_stands_once(fleet: Fleet) -> Findings:
     """A host names a role once."""
     for name, host in fleet.hosts.items():
@@ -57,4 +69,10 @@ def several_balancers_share_an_address(fleet: Fleet) -> Findings:
         yield Finding(("balancing",), message, "set balancing.virtual_address, such as 192.0.2.10/24", at_key=True)
 
 
-CHECKS = (every_role_is_filled, a_role_stands_once, a_relay_has_sources, several_balancers_share_an_address)
+CHECKS = (
+    every_role_is_filled,
+    what_keeps_data_is_on_one_host,
+    a_role_stands_once,
+    a_relay_has_sources,
+    several_balancers_share_an_address,
+)
