@@ -28,7 +28,7 @@ def boot(state: StateFolder, plan: Plan, report: Report) -> None:
     for host in plan.hosts:
         (state.hosts / host.name).mkdir(parents=True)
     began = time.monotonic()
-    record = _await_record(state, _start_keeper(state))
+    record = _start_tree(state)
     await_ssh(state, record, [host.name for host in plan.hosts])
     report(f"{len(plan.hosts)} hosts answer SSH after {time.monotonic() - began:.1f} s")
     await_internet(state, record)
@@ -59,30 +59,20 @@ def _silent(record: Record, servers: Mapping[str, tuple[str, int, bytes]]) -> li
     return inside(record, lambda: [name for name, server in servers.items() if not wait_for_greeting(*server, end)])
 
 
-def _start_keeper(state: StateFolder) -> subprocess.Popen[bytes]:
-    """Start the process tree in a session of its own; under systemd in a scope that may have cgroups below."""
+def _start_tree(state: StateFolder) -> Record:
+    """Start the process tree, under systemd in a scope that may have cgroups below, and return it when it is on
+    record. It is a child of init's from then on, not of this process."""
     command = [sys.executable, "-m", "smtpctl.lab.supervisor", str(state.root)]
     if Path("/run/systemd/system").is_dir():
         scope = ["systemd-run", "--quiet", "--scope", "--property=Delegate=yes", f"--unit={state.name}"]
         command = [*scope, *command]
-    source = str(Path(__file__).resolve().parents[2])
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     with state.supervisor_log.open("wb") as log:
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd="/",
-            env={**os.environ, "PYTHONPATH": source},
-            start_new_session=True,
-        )
-
-
-def _await_record(state: StateFolder, keeper: subprocess.Popen[bytes]) -> Record:
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end and keeper.poll() is None:
-        if (record := state.running()) is not None:
-            return record
-        time.sleep(0.01)
-    words = state.supervisor_log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
-    raise LabError(f"the lab's process tree did not start: {words[-1]}", hint=f"look at {state.supervisor_log}")
+        status = subprocess.run(
+            command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd="/", env=environment
+        ).returncode
+    record = state.running()
+    if status != 0 or record is None:
+        words = state.supervisor_log.read_text(errors="replace").strip().splitlines() or ["it said nothing"]
+        raise LabError(f"the lab's process tree did not start: {words[-1]}", hint=f"look at {state.supervisor_log}")
+    return record

@@ -25,6 +25,7 @@ from smtpctl.lab.internet.authority import ensure_internet
 from smtpctl.lab.internet.install import MAIL
 from smtpctl.lab.internet.mailboxes import count, delivered
 from smtpctl.lab.internet.nameserver import RELOAD, fleet_records, write_zone
+from smtpctl.lab.internet.zone import in_place
 from smtpctl.lab.network import enter_network, entered
 from smtpctl.lab.plan import Plan
 from smtpctl.lab.state import Record, Report, StateFolder
@@ -117,9 +118,13 @@ class Lab:
     def load_dns(self) -> int:
         """Serve the fleet's records as `smtpctl dns records` prints them, from now on; return how many."""
         records = fleet_records(Path(self.running().inventory))
-        write_zone(self.state, Plan.from_json(self.state.plan.read_text()), records)
-        self.run(INTERNET, RELOAD)
+        self._serve(records)
         return len(records)
+
+    def serve(self, *extra: DnsRecord) -> None:
+        """Serve ``extra`` from now on, in place of the fleet's and the lab's own records of the same name and type;
+        without any, what the lab serves by itself."""
+        self._serve(in_place(self._fleet_records_if_any(Path(self.running().inventory)), extra))
 
     def mail(self, domain: str, *, to: str | None = None, wait: float = 0.0, at_least: int = 1) -> list[EmailMessage]:
         """Messages that the mailbox provider of ``domain`` delivered to recipients there, oldest first; with ``to``
@@ -246,6 +251,10 @@ class Lab:
         write_zone(self.state, plan, self._fleet_records_if_any(Path(plan.inventory)))
         self.state.run.mkdir()
         boot(self.state, plan, self.report)
+
+    def _serve(self, records: Sequence[DnsRecord]) -> None:
+        write_zone(self.state, Plan.from_json(self.state.plan.read_text()), records)
+        self.run(INTERNET, RELOAD)
 
     def _fleet_records_if_any(self, inventory: Path) -> Sequence[DnsRecord]:
         try:

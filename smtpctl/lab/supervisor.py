@@ -39,9 +39,21 @@ SIGNALS = {signal.SIGCHLD, signal.SIGHUP, signal.SIGTERM}
 
 
 def main() -> None:
-    """Keep one lab until its PID 1 ends."""
+    """Start a keeper and end with status 0 as soon as its lab can be entered, with 1 when it never will."""
     state = StateFolder(Path(sys.argv[1]))
     plan = Plan.from_json(state.plan.read_text())
+    heard, told = os.pipe()
+    if os.fork() == 0:
+        os.close(heard)
+        os.setsid()
+        keep(state, plan, told)
+        sys.exit(0)
+    os.close(told)
+    sys.exit(0 if os.read(heard, 1) == READY else 1)
+
+
+def keep(state: StateFolder, plan: Plan, told: int) -> None:
+    """Keep one lab until its PID 1 ends. Write READY to ``told`` when the lab is on record."""
     cgroup = linux.own_cgroup() / state.name
     cgroup.mkdir()
     linux.unshare(linux.CLONE_NEWPID)
@@ -49,12 +61,15 @@ def main() -> None:
     pid = os.fork()
     if pid == 0:
         mine.close()
+        os.close(told)
         _be_first_process(Supervisor(state, plan), its)
     its.close()
     (cgroup / "cgroup.procs").write_text(str(pid))
     mine.sendall(JOINED)
     if mine.recv(1) == READY:
         state.write_record(Record(pid, linux.start_time(pid), str(cgroup), plan.addresses, plan.inventory))
+        os.write(told, READY)
+    os.close(told)
     os.waitpid(pid, 0)
     linux.kill_cgroup(cgroup)
 

@@ -20,7 +20,7 @@ Authentication-Results: mx.gmail.test;
 \tdkim=pass header.d=shop.test header.s=e1 header.b=def;
 \tdmarc=pass (policy=reject) header.from=shop.test;
 \tspf=pass (mx.gmail.test: domain of bounce@bounce.shop.test designates 10.78.2.1) smtp.mailfrom=bounce.shop.test
-Received: from out1.lab.test (out1.lab.test [10.78.2.1])
+Received: from [192.0.2.9] (out1.lab.test [10.78.2.1])
 \tby mx.gmail.test (Postfix) with ESMTPS id 1
 Received: from edge1.lab.test (edge1.lab.test [10.78.0.11]) by relay1.lab.test
 Authentication-Results: forged.test; spf=fail

@@ -51,8 +51,11 @@ def recipient(message: EmailMessage) -> str:
 
 
 def source(message: EmailMessage) -> str:
-    """The address that a message came from: the client in the provider's own Received line, which is the topmost."""
-    match = re.search(r"\[([0-9A-Fa-f:.]+)\]", str(message["Received"] or ""))
+    """The address that a message came from: the client in the provider's own Received line, which is the topmost.
+
+    Postfix writes ``from HELO (NAME [ADDRESS])``; HELO is the client's to choose and may look like an address too.
+    """
+    match = re.search(r"\(\S+ \[([0-9A-Fa-f:.]+)\]\)", str(message["Received"] or ""))
     return match[1] if match else ""
 
 

@@ -22,15 +22,19 @@ MAIL_NAME = "mx.internet.test"
 
 
 def root_zone(hosts: Mapping[str, str], certificates: Mapping[str, x509.Certificate], fleet: Iterable[Record]) -> str:
-    """The zone as a master file: the world and the records of the fleet.
+    """The zone as a master file: the world, and the records of the fleet in its place.
 
-    ``hosts`` maps full names to addresses; ``certificates`` has one for each provider's name. Where the fleet has
-    records of a name and type, the world's give way.
+    ``hosts`` maps full names to addresses; ``certificates`` has one for each provider's name.
     """
-    records = tuple(fleet)
-    taken = {(record.name, record.type) for record in records}
     world = (*_apex(), *_hosts(hosts), *_providers(certificates))
-    return zone_lines((*(record for record in world if (record.name, record.type) not in taken), *records))
+    return zone_lines(in_place(world, fleet))
+
+
+def in_place(lower: Iterable[Record], upper: Iterable[Record]) -> tuple[Record, ...]:
+    """All of ``upper``, and of ``lower`` what has another name or type."""
+    winners = tuple(upper)
+    taken = {(record.name, record.type) for record in winners}
+    return (*(record for record in lower if (record.name, record.type) not in taken), *winners)
 
 
 def _apex() -> Iterator[Record]:
