@@ -16,6 +16,7 @@ from smtpctl.feedback.categories import Category
 from smtpctl.feedback.fields import Fields, address_in, read_groups, status_in, untyped
 from smtpctl.feedback.mime import Part, read_headers, read_message
 from smtpctl.feedback.verdict import Verdict, judge
+from smtpctl.model.deliveries import Hardness
 
 _STATUS_TYPES = ("message/delivery-status", "message/global-delivery-status")
 _RETURNED_TYPES = (
@@ -47,14 +48,6 @@ class Action(StrEnum):
     DELIVERED = "delivered"
     RELAYED = "relayed"
     EXPANDED = "expanded"
-
-
-class Hardness(StrEnum):
-    """Whether a failure is about the address (hard), about something that passes (soft), or nobody said."""
-
-    HARD = "hard"
-    SOFT = "soft"
-    UNDETERMINED = "undetermined"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from smtpctl.feedback.report import Hardness, Kind, Report, read_report
+from smtpctl.feedback.report import Kind, Report, read_report
+from smtpctl.model.deliveries import Hardness
 
 CORPORA = Path(os.environ.get("SMTPCTL_CORPORA", "/nonexistent")) / "feedback"
 

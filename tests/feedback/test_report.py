@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from smtpctl.feedback.categories import Category
-from smtpctl.feedback.report import Action, Hardness, Kind, read_report
+from smtpctl.feedback.report import Action, Kind, read_report
+from smtpctl.model.deliveries import Hardness
 
 STATUS = """\
 Reporting-MTA: dns; mx.example.com

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from smtpctl.errors import SmtpctlError
+from smtpctl.ledger.connection import parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,7 @@ class Config:
 
     def connection_keywords(self) -> dict[str, Any]:
         """What psycopg connects with. The password is read anew each time: it may have been changed meanwhile."""
-        keywords: dict[str, Any] = dict(self.database)
-        if "ca_file" in keywords:
-            keywords["sslrootcert"] = keywords.pop("ca_file")
-        if "password_file" in keywords:
-            keywords["password"] = Path(keywords.pop("password_file")).read_text(encoding="utf-8").strip()
-        return keywords
+        return parameters(self.database)
 
 
 def read_config(path: Path) -> Config:

@@ -35,6 +35,7 @@ def test_settings_are_read(tmp_path: Path) -> None:
     assert config.connection_keywords() == {
         "host": "control1.lab.test",
         "user": "feedback_feedback1",
+        "sslmode": "verify-full",
         "sslrootcert": "/etc/smtpctl/ca.pem",
         "password": "hunter2",
     }
