@@ -59,17 +59,18 @@ class Lab:
             return self._image()
 
     def up(self, inventory: Path | None = None) -> bool:
-        """Boot the hosts of ``inventory`` and the internet host; return when all answer. False: it was up already."""
+        """Boot the hosts of ``inventory`` (default: the lab's own) and the internet host; return when all answer.
+        False: it was up already. An error when it is up with another inventory than the one that is asked for."""
         require_root()
         require_programs(TO_BOOT)
         require_usable_folder(self.state.root)
         with self.state.locked(self.report):
-            inventory = (inventory or default_inventory()).absolute()
             if (record := self.state.running()) is not None:
-                self._require_same(record, inventory)
+                if inventory is not None:
+                    self._require_same(record, inventory.absolute())
                 return False
             self._clear()
-            plan = plan_lab(inventory, self._image())
+            plan = plan_lab(inventory or default_inventory(), self._image())
             try:
                 self._boot(plan)
             except BaseException:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from smtpctl.errors import LabError
 from smtpctl.lab import Lab, StateFolder
 from smtpctl.lab.image import images_folder
 from smtpctl.lab.linux import cgroup_root, find_cgroup, start_time
@@ -86,6 +87,9 @@ def eventually(condition: Callable[[], bool], *, within: float = 10.0) -> bool:
 def test_down_leaves_nothing_and_keeps_the_keys(lab: Lab) -> None:
     before = Machine.seen(lab)
     assert lab.up()
+    assert not lab.up()
+    with pytest.raises(LabError, match="the lab is up with"):
+        lab.up(Path("inventory/reference.yml"))
     processes = host_processes(lab)
     known_hosts = lab.state.known_hosts.read_text()
     assert Machine.seen(lab).mounts == before.mounts
