@@ -25,8 +25,9 @@ PATIENCE = 60.0
 def boot(state: StateFolder, plan: Plan, report: Report) -> None:
     """Start the lab of ``plan``, whose files are in place, and return when every host and provider answers."""
     state.plan.write_text(plan.to_json())
+    state.hosts.mkdir(mode=0o700)  # the hosts' users are not this machine's
     for host in plan.hosts:
-        (state.hosts / host.name).mkdir(parents=True)
+        (state.hosts / host.name).mkdir()
     began = time.monotonic()
     record = _start_tree(state)
     await_ssh(state, record, [host.name for host in plan.hosts])

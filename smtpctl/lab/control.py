@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from smtpctl.dns import Record as DnsRecord
 from smtpctl.errors import LabError, SecretsError, UsageError
 from smtpctl.lab import linux
 from smtpctl.lab.addresses import CONTROLLER, INTERNET
-from smtpctl.lab.boot import await_internet, await_ssh, boot
+from smtpctl.lab.boot import PATIENCE, await_internet, await_ssh, boot
 from smtpctl.lab.environment import TO_BOOT, TO_BUILD, require_programs, require_root, require_usable_folder
 from smtpctl.lab.fleet import default_inventory, plan_lab
 from smtpctl.lab.identities import ensure_ssh
@@ -30,13 +31,8 @@ from smtpctl.lab.network import enter_network, entered
 from smtpctl.lab.plan import Plan
 from smtpctl.lab.state import Record, Report, StateFolder
 
-#: Environment of a command in a host: nothing of the caller's leaks in.
-HOST_ENVIRONMENT = (
-    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "HOME=/root",
-    "LANG=C.UTF-8",
-    "TERM=dumb",
-)
+#: Environment of a command in a host: nothing of the caller's but its terminal.
+HOST_ENVIRONMENT = ("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "HOME=/root", "LANG=C.UTF-8")
 
 
 def _silent(message: str) -> None:
@@ -143,7 +139,8 @@ class Lab:
         lab's network alone."""
         if host == CONTROLLER:
             return ["nsenter", "--net", f"--target={self.running().pid}", "--", *argv]
-        return ["nsenter", "--all", f"--target={self.first_process(host)}", "--", "env", "-i", *HOST_ENVIRONMENT, *argv]
+        environment = [*HOST_ENVIRONMENT, f"TERM={os.environ.get('TERM', 'dumb')}"]
+        return ["nsenter", "--all", f"--target={self.first_process(host)}", "--", "env", "-i", *environment, *argv]
 
     def run(
         self,
@@ -176,15 +173,14 @@ class Lab:
 
     def first_process(self, host: str) -> int:
         """The init process of ``host`` as this machine numbers it."""
-        cgroup = self._cgroup(host)
-        processes = linux.cgroup_processes(cgroup / "payload/init.scope")
+        processes = self._first_processes(host)
         if not processes:
             raise LabError(f"host {host} is off", hint=f"look at {self.state.console(host)}")
         return min(processes)
 
     def is_on(self, host: str) -> bool:
         """Whether ``host`` has an init process."""
-        return bool(linux.cgroup_processes(self._cgroup(host) / "payload/init.scope"))
+        return bool(self._first_processes(host))
 
     def stop_host(self, host: str) -> None:
         """Cut the power of ``host``: every process of it is killed at once. Its disk (the overlay) stays."""
@@ -199,6 +195,17 @@ class Lab:
         await_ssh(self.state, record, [host])
         if host == INTERNET:
             await_internet(self.state, record)
+
+    def reboot_host(self, host: str) -> None:
+        """Have ``host`` stop its services and boot again; return when it answers SSH."""
+        before = self.first_process(host)
+        self.run(host, ["systemctl", "reboot"], check=False)  # ends with the host, whatever its status
+        end = time.monotonic() + PATIENCE
+        while before in self._first_processes(host) or not self.is_on(host):
+            if time.monotonic() > end:
+                raise LabError(f"{host} did not reboot", hint=f"look at {self.state.console(host)}")
+            time.sleep(0.05)
+        await_ssh(self.state, self.running(), [host])
 
     def cut(self, host: str) -> None:
         """Unplug ``host`` from the lab's network; it goes on running, alone."""
@@ -225,6 +232,10 @@ class Lab:
     def _cgroup(self, host: str) -> Path:
         self.require_host(host)
         return Path(self.running().cgroup, host)
+
+    def _first_processes(self, host: str) -> list[int]:
+        """Processes of the host's systemd itself; none while it is off."""
+        return linux.cgroup_processes(self._cgroup(host) / "payload/init.scope")
 
     def _mail_folder(self) -> Path:
         """The internet host's mail, through the mount namespace of the lab: it is mounted nowhere else."""

@@ -69,6 +69,8 @@ def ensure_image(state: StateFolder, report: Report) -> Path:
     """The image this version needs, built now unless it exists. Labs that share their images build it once."""
     if (found := find_image(state)) is not None:
         return found
+    # set-user-id programs in there are not for this machine's users
+    images_folder(state).mkdir(mode=0o700, parents=True, exist_ok=True)
     with locked(images_folder(state), report):
         return find_image(state) or _build(images_folder(state) / image_name(), report)
 

@@ -94,7 +94,8 @@ def cgroup_processes(cgroup: Path) -> list[int]:
     """Processes of ``cgroup`` itself, not of the ones below it; none when it is gone."""
     try:
         return [int(line) for line in (cgroup / "cgroup.procs").read_text().split()]
-    except (FileNotFoundError, OSError):
+    except OSError:
+        # ENOENT before, ENODEV while it is removed
         return []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 
 import pytest
 
@@ -52,6 +53,26 @@ def test_a_host_keeps_its_disk_when_its_power_is_cut(lab: Lab) -> None:
     lab.start_host("relay2")
     assert greeting(lab, "relay2") == b"SSH-"
     lab.run("relay2", ["rm", "/root/kept"])
+
+
+def test_a_host_that_reboots_comes_back_as_it_was(lab: Lab) -> None:
+    lab.run("relay2", ["touch", "/root/kept", "/run/gone"])
+    before = lab.first_process("relay2")
+    lab.reboot_host("relay2")
+    assert lab.first_process("relay2") != before
+    assert greeting(lab, "relay2") == b"SSH-"
+    assert lab.run("relay2", ["ls", "/run/gone"], check=False).returncode == 2
+    lab.run("relay2", ["rm", "/root/kept"])
+
+
+def test_a_host_that_goes_off_by_itself_stays_off_until_it_is_started(lab: Lab) -> None:
+    lab.run("relay2", ["systemctl", "poweroff"], check=False)
+    end = time.monotonic() + 20
+    while lab.is_on("relay2") and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not lab.is_on("relay2")
+    lab.start_host("relay2")
+    assert greeting(lab, "relay2") == b"SSH-"
 
 
 def test_starting_a_host_that_runs_changes_nothing(lab: Lab) -> None:
