@@ -12,7 +12,7 @@ from smtpctl.model.records import Event, HostResult, Outcome
 from smtpctl.plan import plan_host
 from smtpctl.transport import requests
 from smtpctl.transport.connection import Target
-from smtpctl.transport.host import Host
+from smtpctl.transport.host import Host, LedBackError
 
 Report = Callable[[Event], None]
 
@@ -29,6 +29,7 @@ class Visit:
         self.error: SmtpctlError | None = None
         self._report = report
         self._host: Host | None = None
+        self._staged = False
         self._began = time.monotonic()
         self._ended: float | None = None
 
@@ -51,6 +52,7 @@ class Visit:
         """Hand over the new state and have it validated. Raise HostError with what the checkers say."""
         header, blobs = requests.stage(self._planned())
         self._step("stage", f"{len(blobs)} contents")
+        self._staged = True
         answer = self._connected().ask(header, blobs, on_step=self._step)
         bad = [check for check in answer.header["checks"] if not check["ok"]]
         if bad:
@@ -62,7 +64,7 @@ class Visit:
         request = requests.commit(plan, self.desired, who=self.holder, kind=kind, keep=keep)
         try:
             self._connected().ask(request, on_step=self._step)
-        except HostError:
+        except LedBackError:
             self.outcome = Outcome.UNDONE
             raise
         except TransportError as error:
@@ -73,17 +75,30 @@ class Visit:
             ) from error
 
     def confirm(self) -> None:
-        """Make what is live the host's revision."""
+        """Make what is live the host's revision; over a new connection first, where the change could lock us out."""
+        if self._planned().risks_access:
+            self._come_back()
         self._connected().ask({"do": "confirm", "revision": self._planned().revision}, on_step=self._step)
         self.finish(Outcome.APPLIED)
         self._step("done", f"revision {self._planned().revision}")
 
+    def _come_back(self) -> None:
+        """Prove that the host can still be reached. If not, have it led back, or leave that to its timer."""
+        self._step("confirm", "over a new connection")
+        try:
+            with Host(self.target, self.holder) as second:
+                second.ask({"do": "ping"})
+        except SmtpctlError as error:
+            self.outcome = Outcome.UNDONE
+            self._connected().ask({"do": "undo", "reason": f"no new connection: {error}"}, on_step=self._step)
+            raise HostError(self.name, "confirm", f"no new connection after the change: {error}\nled back") from error
+
     def abandon(self) -> None:
         """Drop what was staged; the host is as it was. A host that is gone has nothing staged that matters."""
-        if self._host is None or self.outcome is not Outcome.UNTOUCHED or self.plan is None or self.plan.empty:
+        if not self._staged or self.outcome in (Outcome.APPLIED, Outcome.UNDONE):
             return
         try:
-            self._host.ask({"do": "abandon"})
+            self._connected().ask({"do": "abandon"})
         except SmtpctlError as error:
             self._step("abandon", str(error))
 

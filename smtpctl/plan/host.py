@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 from smtpctl.model.artifacts import Check, DesiredHost
 from smtpctl.model.plans import FileChange, HostPlan, ObservedHost
 from smtpctl.plan import units
+from smtpctl.plan.access import risks_access
 from smtpctl.plan.files import file_changes
 
 SYSUSERS = ("/etc/sysusers.d/", "/usr/local/lib/sysusers.d/")
@@ -33,6 +34,7 @@ def plan_host(desired: DesiredHost, observed: ObservedHost) -> HostPlan:
         enable=units.units_to_enable(desired, observed),
         steps=units.unit_steps(desired, observed, changes),
         probes=desired.probes,
+        risks_access=risks_access(changes),
         unfinished=observed.unfinished,
     )
 

@@ -47,6 +47,7 @@ def explain(plan: HostPlan) -> tuple[str, ...]:
     lines += [f"{step.action} {step.unit}: {', '.join(step.reasons)}" for step in plan.steps]
     if not plan.empty:
         lines += [f"probe {probe.name}" for probe in plan.probes]
+        lines += ["confirm over a new connection: the change could lock us out"] if plan.risks_access else []
     return tuple(lines)
 
 

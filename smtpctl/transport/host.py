@@ -14,6 +14,10 @@ from smtpctl.transport.connection import Connection, Target
 OnStep = Callable[[str, str], None]
 
 
+class LedBackError(HostError):
+    """A step failed after the change was live, and the host is back on its state before."""
+
+
 class Host:
     """The agent of one host. Close it, or use it as a context manager: the lock on the host lives as long."""
 
@@ -76,6 +80,7 @@ class Host:
             if header.get("undone"):
                 left = header["problems"]
                 detail += f"\nled back to the state before{f', except: {left}' if left else ''}"
+                raise LedBackError(self.name, header["step"], detail)
             raise HostError(self.name, header["step"], detail)
         return message
 

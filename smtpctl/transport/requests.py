@@ -34,7 +34,7 @@ def observed(host: str, answer: frames.Message) -> ObservedHost:
         contents=dict(zip(header["content_paths"], answer.blobs, strict=True)),
         owned={path: OwnedFile(**file) for path, file in header["owned"].items()},
         packages=header["packages"],
-        units={unit: UnitFact(**fact) for unit, fact in header["units"].items()},
+        units={unit: _unit_fact(fact) for unit, fact in header["units"].items()},
         owned_services=tuple(header["owned_services"]),
         owned_masks=tuple(header["owned_masks"]),
         revision=header["revision"],
@@ -123,6 +123,10 @@ def _wanted(file: Any) -> dict[str, Any]:
     if file is None:
         return {"kind": "absent"}
     return {"kind": "file", "sha256": file.sha256, "mode": file.mode, "owner": file.owner, "group": file.group}
+
+
+def _unit_fact(fact: Mapping[str, Any]) -> UnitFact:
+    return UnitFact(fact["load"], fact["active"], fact["sub"], fact["enabled"], fact["kind"], fact["remains"])
 
 
 def _file_fact(fact: Mapping[str, Any]) -> FileFact:

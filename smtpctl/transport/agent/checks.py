@@ -1,14 +1,15 @@
 """Validation: the servers' own checkers, run where the staged tree is seen at its final paths and nowhere else.
 
-A process of ours holds a private mount namespace in which the staged tree lies over the live folders, read-only
-(overlayfs with lower layers only). Each checker runs in that namespace. The host itself sees nothing of it.
+A process of ours holds a private mount namespace in which the staged tree lies over the live folders (overlayfs), and
+files that go away are gone. Each checker runs in that namespace; the host itself sees nothing of it.
 """
 
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
@@ -20,11 +21,12 @@ from .store import Store
 TIMEOUT = 60
 
 
-def run_all(store: Store, checks: Sequence[dict[str, Any]], paths: Sequence[str]) -> list[dict[str, Any]]:
-    """Run ``checks`` over the staged tree; ``{name, ok, output}`` for each, in order."""
+def run_all(store: Store, checks: Sequence[dict[str, Any]], wanted: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Run ``checks`` over the staged tree of ``wanted`` files; ``{name, ok, output}`` for each, in order."""
     if not checks:
         return []
-    with _namespace(store, staging.mount_points(paths)) as pid, ThreadPoolExecutor(4) as pool:
+    removed = [path for path, fact in wanted.items() if fact["kind"] == "absent"]
+    with _namespace(_mounts(store, list(wanted), removed)) as pid, ThreadPoolExecutor(4) as pool:
         return list(pool.map(lambda check: _run(pid, check), checks))
 
 
@@ -38,14 +40,27 @@ def _run(pid: int, check: dict[str, Any]) -> dict[str, Any]:
     return {"name": check["name"], "ok": result.code == 0 and not fatal, "output": "\n".join(fatal) or output}
 
 
+def _mounts(store: Store, paths: Sequence[str], removed: Sequence[str]) -> list[str]:
+    """Commands that make the view. Removals are deletions in a layer above: whiteouts can not be made by hand
+    everywhere (an overlay refuses them as its own lower layer)."""
+    scratch = staging.scratch(store)
+    commands = [f"mount -t tmpfs -o mode=0700 smtpctl {scratch}"]
+    for number, point in enumerate(staging.mount_points(paths)):
+        upper, work = f"{scratch}/{number}/upper", f"{scratch}/{number}/work"
+        lower = staging.staged_path(store, point)
+        commands.append(f"mkdir -p {upper} {work} {lower}")
+        commands.append(f"chmod --reference={point} {upper} && chown --reference={point} {upper}")
+        options = f"upperdir={upper},workdir={work},lowerdir={lower}:{point}"
+        commands.append(f"mount -t overlay -o {options} smtpctl {point}")
+    if removed:
+        commands.append(f"rm -f -- {shlex.join(removed)}")
+    return commands
+
+
 @contextmanager
-def _namespace(store: Store, points: Sequence[str]) -> Iterator[int]:
+def _namespace(commands: Sequence[str]) -> Iterator[int]:
     """Process id of a shell that waits inside the namespace; it ends when its standard input closes."""
-    mounts = [
-        f"mount -t overlay -o ro,lowerdir={staging.staged_path(store, point)}:{point} smtpctl {point}"
-        for point in points
-    ]
-    script = " && ".join([*mounts, "echo ready", "read end"])
+    script = " && ".join([*commands, "echo ready", "read end"])
     shell = subprocess.Popen(
         ["unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", script],
         stdin=subprocess.PIPE,

@@ -20,9 +20,13 @@ LARGEST_DIFF = 1 << 20
 _PROPERTIES = {
     "LoadState": "load",
     "ActiveState": "active",
+    "SubState": "sub",
     "UnitFileState": "enabled",
     "Type": "kind",
     "RemainAfterExit": "remains",
+    "InvocationID": "invocation",
+    "ConditionResult": "condition",
+    "ConditionTimestampMonotonic": "checked",
 }
 
 ABSENT: dict[str, Any] = {"kind": "absent"}
@@ -90,12 +94,15 @@ def unit_facts(units: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def _unit_fact(block: str) -> dict[str, Any]:
-    fact: dict[str, Any] = {}
+    fact: dict[str, Any] = dict.fromkeys(_PROPERTIES.values(), "")  # a timer, say, has no Type
     for line in block.splitlines():
         key, _, value = line.partition("=")
         if key in _PROPERTIES:
             fact[_PROPERTIES[key]] = value
     fact["remains"] = fact.get("remains") == "yes"
+    # A unit that was started but does not apply to this machine (chrony in a container) is as it should be.
+    if fact["active"] == "inactive" and fact["condition"] == "no" and fact["checked"] not in ("", "0"):
+        fact["active"] = "skipped"
     return fact
 
 

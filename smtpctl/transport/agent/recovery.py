@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from . import MARKER, lock, processes, staging, transaction, units
+from . import MARKER, lock, processes, staging, undo, units
 from .store import Store, write_durably
 
 UNIT = "smtpctl-recover.service"
@@ -47,7 +47,7 @@ def undo_unfinished(store: Store, reason: str, *, booting: bool = False) -> str:
     journal = store.journal()
     if journal is None:
         return ""
-    problems = transaction.undo(store, journal, reason, booting=booting)
+    problems = undo.undo(store, journal, reason, booting=booting)
     staging.clear(store)
     done = f"led back to {journal['previous'] or 'the state before smtpctl'}: {reason}"
     log(f"{done}{f'; left over: {problems}' if problems else ''}")

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import PROTOCOL, StepError, checks, facts, frames, lock, packages, recovery, staging, timer, transaction
+from . import PROTOCOL, StepError, checks, facts, frames, lock, packages, recovery, staging, timer, transaction, undo
 from .store import Store
 
 
@@ -35,8 +35,9 @@ class Session:
             "observe": self.observe,
             "stage": self.stage,
             "commit": self.commit,
+            "ping": self.ping,
             "confirm": self.confirm,
-            "undo": self.undo,
+            "undo": self.lead_back,
             "abandon": self.abandon,
             "history": self.history,
         }
@@ -92,7 +93,7 @@ class Session:
         self._make_staged_users(request["sysusers"])
         staging.build(self.store, self.wanted)
         self.report("validate", f"{len(request['checks'])} checks")
-        return {"answer": "staged", "checks": checks.run_all(self.store, request["checks"], list(self.wanted))}
+        return {"answer": "staged", "checks": checks.run_all(self.store, request["checks"], self.wanted)}
 
     def commit(self, message: frames.Message) -> dict[str, Any]:
         """Make the staged state live, provisionally: it leads back unless confirmed in time."""
@@ -106,10 +107,14 @@ class Session:
             timer.arm(self.store.agent, journal["number"], request["confirm_seconds"])
             transaction.carry_out(self.store, journal, request, self.wanted, self.report)
         except (StepError, OSError) as error:
-            return self._lead_back(journal, error)
+            return self._led_back(journal, error)
         self.journal = journal
         self.confirm_seconds = request["confirm_seconds"]
         return {"answer": "live"}
+
+    def ping(self, message: frames.Message) -> dict[str, Any]:
+        """A controller came through to here: log-in, rights and this program work."""
+        return {"answer": "pong"}
 
     def confirm(self, message: frames.Message) -> dict[str, Any]:
         """Commit what is live. On a new connection the journal is found on disk."""
@@ -124,12 +129,12 @@ class Session:
         self.journal = None
         return {"answer": "committed"}
 
-    def undo(self, message: frames.Message) -> dict[str, Any]:
+    def lead_back(self, message: frames.Message) -> dict[str, Any]:
         """Lead back what is live and unconfirmed, because the controller says so."""
         self._require_lock()
         if self.journal is None:
             raise StepError("undo", "nothing is live that could be led back")
-        problems = transaction.undo(self.store, self.journal, message.header["reason"])
+        problems = undo.undo(self.store, self.journal, message.header["reason"])
         staging.clear(self.store)
         self.journal = None
         return {"answer": "undone", "problems": problems}
@@ -148,17 +153,17 @@ class Session:
     def _next(self) -> frames.Message | None:
         """The next message. A controller that says nothing while something unconfirmed is live has lost its say."""
         if self.journal is not None and not self.channel.wait(self.confirm_seconds):
-            transaction.undo(self.store, self.journal, "the controller did not confirm in time")
+            undo.undo(self.store, self.journal, "the controller did not confirm in time")
             self.journal = None
         return self.channel.receive()
 
     def report(self, step: str, detail: str) -> None:
         self.channel.send({"event": "step", "step": step, "detail": detail})
 
-    def _lead_back(self, journal: dict[str, Any], error: StepError | OSError) -> dict[str, Any]:
+    def _led_back(self, journal: dict[str, Any], error: StepError | OSError) -> dict[str, Any]:
         step, detail = (error.step, error.detail) if isinstance(error, StepError) else ("swap", str(error))
         self.report("undo", f"after: {step}")
-        problems = transaction.undo(self.store, journal, f"{step}: {detail}")
+        problems = undo.undo(self.store, journal, f"{step}: {detail}")
         staging.clear(self.store)
         return {"answer": "failed", "step": step, "detail": detail, "undone": True, "problems": problems}
 

@@ -1,7 +1,7 @@
 """The staged tree: the new files under /var/lib/smtpctl/stage, as a copy of the host's folders around them.
 
 Its folders have mode and owner of the live ones, because the tree is seen over those during validation; the folder
-above it is closed to everybody but root. Removals are marked as overlayfs does it: a character device 0/0.
+above it is closed to everybody but root.
 """
 
 from __future__ import annotations
@@ -27,20 +27,32 @@ def build(store: Store, wanted: Mapping[str, Mapping[str, Any]]) -> None:
     """Make the tree of all files that change."""
     clear(store)
     store.stage.mkdir(mode=0o700)
+    tree(store).mkdir()
+    scratch(store).mkdir()
     for path, fact in wanted.items():
-        staged = staged_path(store, path)
-        _make_folder(store.stage, staged.parent)
         if fact["kind"] == "absent":
-            os.mknod(staged, stat.S_IFCHR, os.makedev(0, 0))
-        elif fact["kind"] == "link":
+            continue
+        staged = staged_path(store, path)
+        _make_folder(tree(store), staged.parent)
+        if fact["kind"] == "link":
             staged.symlink_to(fact["target"])
         else:
             write_file(staged, store.get(fact["sha256"]), fact)
 
 
+def tree(store: Store) -> Path:
+    """Top of the tree: it stands for the root of the host."""
+    return store.stage / "tree"
+
+
+def scratch(store: Store) -> Path:
+    """Where a namespace mounts what it throws away."""
+    return store.stage / "scratch"
+
+
 def staged_path(store: Store, path: str) -> Path:
     """Where the file for ``path`` stands in the tree."""
-    return store.stage / path.lstrip("/")
+    return tree(store) / path.lstrip("/")
 
 
 def mount_points(paths: Iterable[str]) -> list[str]:

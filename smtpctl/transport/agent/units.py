@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from . import StepError, facts, processes
 
 #: The longest that one systemctl may take; systemd's own start and stop time-outs (90 s) end before.
 TIMEOUT = 120
 
-RUNNING = ("active", "reloading", "activating")
+RUNNING = ("active", "reloading", "activating", "skipped")
+
+#: How long a unit has to stay up after it was started before that counts: daemons also die of their first work.
+SETTLE = 5.0
 
 
 def daemon_reload() -> None:
@@ -26,7 +31,7 @@ def disable(units: Sequence[str]) -> None:
 
 def mask(units: Sequence[str]) -> None:
     """Mask ``units``. Running ones are stopped first: a masked unit that runs still holds its ports."""
-    running = [unit for unit, fact in facts.unit_facts(units).items() if fact["active"] in RUNNING]
+    running = [unit for unit, fact in facts.unit_facts(units).items() if is_running(fact)]
     if running:
         _systemctl("mask", "stop", *running)
     _systemctl("mask", "mask", *units)
@@ -58,14 +63,32 @@ def failed(units: Sequence[str], oneshot: Sequence[str] = ()) -> list[str]:
     return [
         unit
         for unit, fact in states.items()
-        if fact["active"] == "failed" or (unit not in oneshot and fact["active"] not in RUNNING)
+        if fact["active"] == "failed" or (unit not in oneshot and not is_running(fact))
     ]
+
+
+def is_running(fact: Mapping[str, Any]) -> bool:
+    """A unit that waits between two crashes is "activating", and does not run."""
+    return fact["active"] in RUNNING and fact["sub"] != "auto-restart"
+
+
+def watch(units: Sequence[str], since: float) -> list[str]:
+    """Those of ``units`` that did not stay up until ``SETTLE`` seconds after ``since`` (monotonic).
+
+    systemd gives each start of a unit its own invocation id, so that one that died and came back is seen, too.
+    """
+    if not units:
+        return []
+    began = facts.unit_facts(units)
+    time.sleep(max(0.0, since + SETTLE - time.monotonic()))
+    ended = facts.unit_facts(units)
+    return [unit for unit in began if ended[unit]["invocation"] != began[unit]["invocation"]]
 
 
 def explain(units: Sequence[str]) -> str:
     """The last words of those of ``units`` that failed, from the journal."""
     words = []
-    for unit in failed(units):
+    for unit in failed(units) or units:
         command = ["journalctl", "--unit", unit, "--lines", "12", "--no-pager", "--output", "cat", "--quiet"]
         words.append(f"{unit}:\n{processes.run(command, timeout=20).output.strip()}")
     return "\n".join(words)

@@ -1,0 +1,75 @@
+"""The way back: from a journal to the files, masks and units that a host had before. Idempotent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from . import StepError, facts, steps, swap, timer, units
+from .store import Store, now
+
+MASKED = ("masked", "masked-runtime")
+
+
+def undo(store: Store, journal: Mapping[str, Any], reason: str, *, booting: bool = False) -> str:
+    """Lead the host back to what the journal recorded; what could not be led back, or nothing.
+
+    Every part is tried even when an earlier one fails. At boot no unit is started: systemd does that after us.
+    """
+    reload_units = journal["daemon_reload"] or journal["enable"] or booting
+    parts: list[Callable[[], None]] = [
+        # Before the files: systemctl disables only what has a unit file.
+        lambda: _disable(journal),
+        lambda: swap.restore(store, journal["before"], journal["folders"]),
+        lambda: _masks(journal),
+        lambda: units.daemon_reload() if reload_units else None,
+        lambda: _enable(journal),
+        lambda: _cancel_starts(journal) if booting else _units(journal),
+    ]
+    problems: list[str] = []
+    for part in parts:
+        try:
+            part()
+        except (StepError, OSError) as error:
+            problems.append(str(error))
+    outcome = "; ".join(problems)
+    store.abandon({**journal}, {"undone": now(), "reason": reason, "problems": outcome})
+    timer.disarm()
+    return outcome
+
+
+def _masks(journal: Mapping[str, Any]) -> None:
+    before = journal["units_before"]
+    units.unmask([unit for unit in journal["mask"] if before[unit]["enabled"] not in MASKED])
+    units.mask([unit for unit in journal["unmask"] if before[unit]["enabled"] in MASKED])
+
+
+def _disable(journal: Mapping[str, Any]) -> None:
+    """What did not start at boot before does not do so again."""
+    idle = [unit for unit in journal["enable"] if journal["units_before"][unit]["enabled"] in ("disabled", "")]
+    units.disable([unit for unit, fact in facts.unit_facts(idle).items() if fact["enabled"] == "enabled"])
+
+
+def _enable(journal: Mapping[str, Any]) -> None:
+    """What this apply stopped and disabled starts at boot again."""
+    dropped = [unit for unit in journal["stop"] if journal["units_before"][unit]["enabled"] == "enabled"]
+    units.enable([unit for unit, fact in facts.unit_facts(dropped).items() if fact["enabled"] != "enabled"])
+
+
+def _units(journal: Mapping[str, Any]) -> None:
+    """Units that ran run again, on the old files; those that did not are stopped; and that is verified."""
+    before = journal["units_before"]
+    named = [step["unit"] for step in journal["steps"]]
+    idle = [unit for unit in named if not units.is_running(before[unit])]
+    units.stop([unit for unit, fact in facts.unit_facts(idle).items() if units.is_running(fact)])
+    steps.run(journal["steps"], lambda step, detail: None, leave_out=idle)
+    units.act("start", [unit for unit in journal["stop"] + journal["mask"] if units.is_running(before[unit])])
+    wrong = units.failed([unit for unit in named if unit not in idle])
+    if wrong:
+        raise StepError("undo", f"not running on the old files: {units.explain(wrong)}")
+
+
+def _cancel_starts(journal: Mapping[str, Any]) -> None:
+    """Units that the old state did not run may already be queued by the boot."""
+    before = journal["units_before"]
+    units.stop([unit for unit, fact in before.items() if not units.is_running(fact)], wait=False)

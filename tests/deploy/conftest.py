@@ -1,0 +1,181 @@
+"""Six bare hosts of this folder's own: its tests break hosts, and the lab of the other tests should not notice.
+
+A lab is booted from the shared base image with its own state folder, and taken down at the end. ``bench`` gives
+every test hosts that smtpctl has never touched, as far as a test can tell: a test's traces are removed after it.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from smtpctl.deploy.apply import Settings, apply_fleet, plan_fleet
+from smtpctl.lab import Lab, StateFolder
+from smtpctl.lab.image import images_folder
+from smtpctl.model.artifacts import Action, Check, DesiredHost, ManagedFile, Probe, Service
+from smtpctl.model.plans import HostPlan
+from smtpctl.model.records import Event, HostResult
+from smtpctl.transport.connection import Target
+
+INVENTORY = Path(__file__).parents[2] / "inventory" / "lab.yml"
+HOSTS = ("edge1", "edge2", "relay1", "relay2", "feedback1", "control1")
+
+#: Leaves no trace of smtpctl on a host, whatever a test did there.
+RESET = r"""
+systemctl stop smtpctl-undo.timer smtpctl-undo.service 2>/dev/null
+systemctl disable -q --now haproxy.service trial.service 2>/dev/null
+systemctl unmask -q postfix.service
+systemctl disable -q smtpctl-recover.service 2>/dev/null
+nft flush ruleset
+rm -rf /var/lib/smtpctl /etc/trial /etc/systemd/system/trial.service /etc/systemd/system/smtpctl-recover.service
+rm -f /etc/sysusers.d/trial.conf /etc/tmpfiles.d/trial.conf /etc/nftables.conf
+printf 'defaults\n' > /etc/haproxy/haproxy.cfg
+systemctl daemon-reload
+systemctl reset-failed
+true
+"""
+
+HAPROXY = """\
+global
+  log /dev/log local0
+defaults
+  mode tcp
+  timeout connect 5s
+  timeout client 30s
+  timeout server 30s
+listen trial
+  bind 127.0.0.1:{port}
+  server sshd 127.0.0.1:22
+"""
+
+
+def file(path: str, content: str, *, mode: int = 0o644, group: str = "root", secret: bool = False) -> ManagedFile:
+    return ManagedFile(path, content.encode(), mode, "root", group, secret)
+
+
+def haproxy(port: int = 8080, *, extra: str = "") -> ManagedFile:
+    return file("/etc/haproxy/haproxy.cfg", HAPROXY.format(port=port) + extra)
+
+
+HAPROXY_SERVICE = Service("haproxy.service", 40, (("/etc/haproxy/*", Action.RELOAD),))
+HAPROXY_CHECK = Check("haproxy", ("haproxy", "-c", "-f", "/etc/haproxy/haproxy.cfg"), ("/etc/haproxy/*",))
+
+
+def greets(port: int = 8080, *, deadline: float = 5.0) -> Probe:
+    return Probe(f"port {port}", "tcp", f"127.0.0.1:{port}", "SSH-2.0", deadline)
+
+
+def desired(
+    host: str,
+    *files: ManagedFile,
+    services: Sequence[Service] = (HAPROXY_SERVICE,),
+    probes: Sequence[Probe] = (),
+    packages: Sequence[str] = ("haproxy",),
+    masked: Sequence[str] = (),
+) -> DesiredHost:
+    return DesiredHost(
+        host,
+        {file.path: file for file in files},
+        tuple(packages),
+        tuple(services),
+        (HAPROXY_CHECK,),
+        tuple(probes),
+        tuple(masked),
+    )
+
+
+@dataclass
+class Bench:
+    """The hosts, and applies and plans on them as the command line would do them."""
+
+    lab: Lab
+    events: list[Event] = field(default_factory=list)
+    touched: set[str] = field(default_factory=set)
+
+    @property
+    def targets(self) -> dict[str, Target]:
+        state = self.lab.state
+        return {
+            host: Target(host, self.lab.addresses[host], 22, "root", state.known_hosts, state.identity)
+            for host in HOSTS
+        }
+
+    def run(self, host: str, command: str, *, check: bool = True) -> str:
+        return self.lab.run(host, ["sh", "-c", command], check=check).stdout
+
+    def apply(
+        self,
+        *wanted: DesiredHost,
+        take_over: bool = False,
+        keep: int = 10,
+        on_event: Callable[[Event], None] | None = None,
+        agree: Callable[[Mapping[str, HostPlan]], bool] = lambda plans: True,
+    ) -> dict[str, HostResult]:
+        """Apply; a result by host. Hosts go live in the order given, one a wave."""
+
+        def note(event: Event) -> None:
+            self.events.append(event)
+            if on_event:
+                on_event(event)
+
+        self.touched |= {host.host for host in wanted}
+        settings = Settings(waves=[[host.host] for host in wanted], keep=keep, take_over=take_over)
+        by_name = {host.host: host for host in wanted}
+        results = apply_fleet(self.targets, by_name, settings, note, agree, lambda text: text)
+        return {result.host: result for result in results}
+
+    def plan(self, wanted: DesiredHost) -> HostPlan:
+        plans, errors = plan_fleet(self.targets, {wanted.host: wanted}, lambda event: None)
+        if errors:
+            raise errors[0]
+        return plans[wanted.host]
+
+    def steps(self, host: str) -> list[str]:
+        """Steps that were reported of ``host``, in order."""
+        return [event.step for event in self.events if event.host == host]
+
+    def written_since(self, host: str, marker: str) -> list[str]:
+        """Files and folders on ``host`` that are newer than ``marker``, but for what logging and sshd write."""
+        found = self.run(
+            host,
+            f"find / -xdev \\( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /dev -o -path /var/log "
+            f"-o -path /var/lib/systemd/timers -o -path /var/lib/wtmpdb \\) -prune -o -newercm {marker} -print",
+        )
+        return sorted(line for line in found.splitlines() if line not in ("/", marker))
+
+    def mark(self, host: str) -> str:
+        """A file on ``host`` that everything written from now on is newer than."""
+        self.run(host, "sleep 0.02; touch /run/marker; sleep 0.02")
+        return "/run/marker"
+
+
+@pytest.fixture(scope="session")
+def own_lab() -> Iterator[Lab]:
+    """A lab beside the shared one. Skips, with the reason, for an ordinary user."""
+    if os.geteuid() != 0:
+        pytest.skip("the lab needs root: it makes namespaces, mounts and a bridge")
+    os.environ.setdefault("SMTPCTL_LAB_IMAGES", str(images_folder(StateFolder.of_environment())))
+    with tempfile.TemporaryDirectory(prefix="smtpctl-deploy-", dir="/var/tmp") as folder:
+        lab = Lab(StateFolder(Path(folder)))
+        lab.up(INVENTORY)
+        try:
+            for host in HOSTS:
+                lab.run(host, ["sh", "-c", RESET])
+            yield lab
+        finally:
+            lab.down(wipe=True)
+
+
+@pytest.fixture
+def bench(own_lab: Lab) -> Iterator[Bench]:
+    """Six hosts without a trace of smtpctl; the test is in their network."""
+    bench = Bench(own_lab)
+    with own_lab.entered():
+        yield bench
+    for host in bench.touched:
+        own_lab.run(host, ["sh", "-c", RESET])
