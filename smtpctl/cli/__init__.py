@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 import click
@@ -91,4 +92,9 @@ def main() -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         sys.stderr.close()
+        sys.exit(1)
+    except Exception as error:  # noqa: BLE001 - the last line of defence between a bug and a user
+        if os.environ.get("SMTPCTL_TRACEBACK"):
+            raise
+        print_error(f"a bug in smtpctl: {type(error).__name__}: {error}", "SMTPCTL_TRACEBACK=1 shows where")
         sys.exit(1)
