@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from smtpctl.cli.demo import demo
 from smtpctl.cli.output import print_json, progress
 from smtpctl.lab import Lab, recipient, source, verdicts
 from smtpctl.lab.addresses import CONTROLLER
@@ -151,3 +152,6 @@ def _headers(message: EmailMessage) -> str:
     lines = [f"from {source(message)} to {recipient(message)}: {found or 'nothing verified'}"]
     lines += [f"  {name}: {' '.join(str(value).split())}" for name, value in message.items()]
     return "\n".join(lines) + "\n"
+
+
+lab.add_command(demo)

@@ -1,0 +1,5 @@
+"""``python -m smtpctl``."""
+
+from smtpctl.cli import main
+
+main()
