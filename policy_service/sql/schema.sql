@@ -26,11 +26,13 @@ CREATE TABLE IF NOT EXISTS quota.bucket (
 
 -- keys must be sorted by their bytes and distinct: all processes lock in one order, so none waits for another in a ring.
 -- report_* are parallel lists; charge_* too, a message's charges standing together. Indexes count from 1.
+-- at stands in for the clock where a test needs to set it.
 CREATE OR REPLACE FUNCTION quota.exchange(
   keys text[], intervals bigint[], bursts bigint[], generation_lengths bigint[], leases integer[], reserves integer[],
   share integer,
   report_keys integer[], report_generations bigint[], report_spent integer[], report_returned integer[],
   charge_messages integer[], charge_keys integer[], charge_units integer[],
+  at bigint DEFAULT NULL,
   OUT now bigint, OUT backlog bigint[], OUT leased integer[], OUT reserved integer[], OUT generation bigint[],
   OUT expires bigint[], OUT refused_by integer[], OUT wait bigint[]
 )
@@ -64,7 +66,7 @@ BEGIN
     -- A sweep removed an idle row in between; the caller tries again.
     RAISE EXCEPTION 'keys are not distinct, or a row went away' USING ERRCODE = 'serialization_failure';
   END IF;
-  now := (extract(epoch FROM clock_timestamp()) * 1000000)::bigint * 1000;
+  now := coalesce(at, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint * 1000);
 
   FOR i IN 1 .. count_of_keys LOOP
     current_generation := now / generation_lengths[i];
