@@ -13,7 +13,7 @@ setup: ## Make .venv; as root, also install what is missing on this machine.
 	@.ci/setup
 
 demo: setup ## Boot six hosts and an internet, apply, send mail, show the ledger (root). KEEP=1 leaves them running.
-	$(BIN)/smtpctl demo
+	$(BIN)/smtpctl lab demo
 
 check: setup ## Everything that needs no running server: style, types, layers, dependencies, inventories, Vagrantfile.
 	$(BIN)/ruff check
