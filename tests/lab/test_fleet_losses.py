@@ -1,0 +1,89 @@
+"""Losing hosts: one edge, the control host. The mail path goes on; the ledger catches up."""
+
+from __future__ import annotations
+
+import smtplib
+import time
+import uuid
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import AppliedFleet
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+
+
+@pytest.fixture
+def whole(applied: AppliedFleet) -> Iterator[AppliedFleet]:
+    """The fleet; hosts that the test stopped run again after it, and are ready for mail."""
+    yield applied
+    for host in applied.fleet.hosts:
+        if not applied.lab.is_on(host):
+            applied.lab.start_host(host)
+    applied.wait_until_ready()
+
+
+def send_soon(applied: AppliedFleet, recipient: str, patience: float = 15.0) -> str:
+    """Submit as an application does: again after a second, while the virtual address moves."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return applied.send(recipient)
+        except (OSError, smtplib.SMTPException):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(1)
+
+
+@pytest.mark.parametrize("edge", ["edge1", "edge2"])
+def test_with_one_edge_powered_off_mail_to_the_virtual_address_arrives(whole: AppliedFleet, edge: str) -> None:
+    whole.lab.stop_host(edge)
+    recipient = f"ada+{uuid.uuid4().hex}@gmail.test"
+    send_soon(whole, recipient)
+    assert len(whole.lab.mail("gmail.test", to=recipient, wait=30)) == 1
+
+
+def test_with_one_relay_powered_off_mail_goes_by_the_other(whole: AppliedFleet) -> None:
+    whole.lab.stop_host("relay1")
+    recipient = f"ada+{uuid.uuid4().hex}@gmail.test"
+    send_soon(whole, recipient)
+    assert len(whole.lab.mail("gmail.test", to=recipient, wait=60)) == 1
+
+
+def test_with_control_powered_off_mail_flows_within_limits_and_the_ledger_misses_nothing(whole: AppliedFleet) -> None:
+    whole.lab.stop_host("control1")
+    recipients = [f"ada+{uuid.uuid4().hex}@gmail.test" for _ in range(5)]
+    identities = [send_soon(whole, recipient) for recipient in recipients]
+    for recipient in recipients:
+        assert len(whole.lab.mail("gmail.test", to=recipient, wait=30)) == 1
+    whole.lab.start_host("control1")
+    for identity in identities:
+        whole.journey(identity, "delivered", patience=90)
+
+
+def test_a_limit_holds_over_both_edges(applied: AppliedFleet) -> None:
+    (limit,) = applied.fleet.limits_of("trickle")
+    accepted, refusals = 0, []
+    for number in range(2 * limit.count):
+        edge = applied.fleet.hosts[("edge1", "edge2")[number % 2]]
+        from smtpctl.lab.application import submit
+
+        message = applied.message("info@shop.test", "ada@yahoo.test")
+        try:
+            submit(
+                applied.place("trickle", address=edge.address),
+                message,
+                sender="info@shop.test",
+                recipients=["ada@yahoo.test"],
+            )
+            accepted += 1
+        except smtplib.SMTPRecipientsRefused as refusal:
+            refusals.append(next(iter(refusal.recipients.values())))
+        except smtplib.SMTPResponseException as refusal:
+            refusals.append((refusal.smtp_code, refusal.smtp_error))
+    assert accepted <= limit.count
+    assert {code for code, _ in refusals} == {450}
+    assert all(b"4.7.1" in words and b"trickle" in words for _, words in refusals)
