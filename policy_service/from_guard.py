@@ -13,11 +13,9 @@ from policy_service.header_from import objection
 from policy_service.listen import Endpoint, endpoint
 from policy_service.log import ERROR, NOTICE, WARNING, log
 from policy_service.milter import CONTINUE, TEMPFAIL, Headers, MilterError, Session, refusal
+from policy_service.rules import HEADER_FROM
 from policy_service.ruleset import Ruleset
 from policy_service.serve import read_rules
-
-NAME = "header-from"
-DESCRIPTION = "The header has one From, and every address in it belongs to the credential."
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,8 +47,8 @@ class Guard:
         if text is None:
             self.decisions["pass"] += 1
             return CONTINUE
-        mode = self.ruleset.mode(NAME)
-        log(NOTICE, "decision" if mode == "enforce" else "would-decide", rule=NAME, credential=name, text=text)
+        mode = self.ruleset.mode(HEADER_FROM)
+        log(NOTICE, "decision" if mode == "enforce" else "would-decide", rule=HEADER_FROM, credential=name, text=text)
         if mode == "shadow":
             return CONTINUE
         self.decisions["refuse"] += 1

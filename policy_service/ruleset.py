@@ -163,6 +163,7 @@ class _Reader:
 
     def limit(self, value: Any, where: str, recipients: int, processes: int) -> Limit | None:
         value = self.mapping(value, where)
+        before = len(self.problems)
         self.members(value, where, required=("key", "counted", "count", "per"), optional=("burst",))
         count = self.number(value.get("count"), f"{where}.count")
         seconds = self.number(value.get("per"), f"{where}.per")
@@ -171,6 +172,8 @@ class _Reader:
         for member, allowed in (("key", KEYS), ("counted", COUNTED)):
             if value.get(member) not in allowed:
                 self.problems.append(f"{where}.{member}: {value.get(member)!r} is not one of {', '.join(allowed)}")
+        if len(self.problems) > before:
+            return None
         try:
             return Limit(str(value.get("key")), str(value.get("counted")), shape(count, seconds, burst, processes))
         except ValueError as error:

@@ -9,6 +9,9 @@ from policy_service.rules.rule import Rule, Verdict
 
 RULES: tuple[Rule, ...] = (authenticated.RULE, sender.RULE, recipients.RULE)
 
-RULE_NAMES: tuple[str, ...] = (*(rule.name for rule in RULES), quota.NAME)
+#: The check of the header, which the milter makes on the same credentials.
+HEADER_FROM = "header-from"
 
-__all__ = ["RULES", "RULE_NAMES", "Rule", "Verdict"]
+RULE_NAMES: tuple[str, ...] = (*(rule.name for rule in RULES), quota.NAME, HEADER_FROM)
+
+__all__ = ["HEADER_FROM", "RULES", "RULE_NAMES", "Rule", "Verdict"]

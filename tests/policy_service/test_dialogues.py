@@ -1,0 +1,80 @@
+"""The dialogues in ``dialogues/``, held against the engine: what Postfix says, and the action that must come back."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from policy_service.engine import Engine
+from policy_service.gcra import SECOND
+from policy_service.leases import Book
+from policy_service.memory import Memory
+from policy_service.protocol import Request
+from policy_service.ruleset import parse
+
+FOLDER = Path(__file__).parent / "dialogues"
+NAMES = {"credential": "sasl_username", "recipients": "recipient_count"}
+
+
+def lines_of(path: Path) -> Iterator[tuple[int, str]]:
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if line.strip() and not line.startswith("#"):
+            yield number, line
+
+
+class Conversation:
+    """The engine over a truth in memory, with a clock that the dialogue turns."""
+
+    def __init__(self) -> None:
+        self.book = Book()
+        self.book.connected = True
+        self.truth = Memory(16)
+        self.engine = Engine(parse((FOLDER / "rules.json").read_bytes()), self.book, lambda *_: None)
+        self.now = 10**15
+
+    def ask(self, line: str) -> str:
+        """The action that comes back."""
+        state, *pairs = shlex.split(line.replace('"', '\\"'))
+        values = {"request": "smtpd_access_policy", "protocol_state": state}
+        for pair in pairs:
+            name, _, value = pair.partition("=")
+            values[NAMES.get(name, name)] = value
+        block = "\n".join(f"{name}={value}" for name, value in values.items()).encode()
+        told: list[bytes] = []
+        answer = self.engine.decide(Request(block), told.append, self.now)
+        if answer is None:
+            sent = self.book.build(self.now)
+            assert sent
+            self.book.apply(sent, self.truth.exchange(sent.exchange, self.now), self.now)
+            (answer,) = told
+        assert answer.startswith(b"action=")
+        assert answer.endswith(b"\n\n")
+        return answer[len(b"action=") : -2].decode()
+
+    def do(self, line: str) -> None:
+        """A line that is no request."""
+        if line.startswith("wait "):
+            self.now += int(line.removeprefix("wait ").removesuffix("s")) * SECOND
+            self.book.tend(self.now)
+        elif line == "database away":
+            self.book.disconnect()
+        elif line == "database back":
+            self.book.connected = True
+        else:
+            raise AssertionError(f"what is {line!r}?")
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.txt")), ids=lambda path: path.stem)
+def test_dialogue(path: Path) -> None:
+    conversation = Conversation()
+    action = ""
+    for number, line in lines_of(path):
+        if line.startswith("  "):
+            assert action == line.strip(), f"{path.name}:{number}"
+        elif line.startswith(("wait ", "database ")):
+            conversation.do(line)
+        else:
+            action = conversation.ask(line)

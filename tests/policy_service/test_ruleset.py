@@ -1,0 +1,96 @@
+"""Rules files: what is read from a good one, and that a bad one names each of its problems."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from policy_service.rules import RULE_NAMES, RULES
+from policy_service.ruleset import RulesError, parse
+from smtpctl.inventory import load_fleet
+from smtpctl.render.context_policy import policy_rules
+
+GOOD = json.loads((Path(__file__).parent / "dialogues" / "rules.json").read_text(encoding="utf-8"))
+INVENTORIES = sorted((Path(__file__).parents[2] / "inventory").glob("*.yml"))
+
+Change = Callable[[dict[str, Any]], object]
+
+
+def test_a_good_file_is_read_whole() -> None:
+    rules = parse(json.dumps(GOOD))
+    shop = rules.credentials["shop"]
+    assert rules.processes == 2
+    assert shop.stream.filter == "transactional:[127.0.0.1]:10025"
+    assert [limit.title for limit in shop.limits] == ["10000 recipients an hour", "5000 messages an hour"]
+    assert shop.limits[0].shape.burst == 100
+    assert shop.may_use("x.shop.test")
+    assert not shop.may_use("test")
+
+
+BAD: list[tuple[str, Change]] = [
+    ("version: 2 is not 1", lambda d: d.update(version=2)),
+    ("version: None is not 1", lambda d: d.pop("version")),
+    ("streams: is missing", lambda d: d.pop("streams")),
+    ("credentails: is not known; known are", lambda d: d.update(credentails={})),
+    ("hosts: must be a list", lambda d: d.update(hosts=[])),
+    ("hosts: must be a list", lambda d: d.update(hosts="edge1")),
+    (
+        "streams.marketing.filter: 'nowhere' is not TRANSPORT:NEXT-HOP",
+        lambda d: d["streams"]["marketing"].update(filter="nowhere"),
+    ),
+    ("streams.marketing.filter: '[h]:25' is not", lambda d: d["streams"]["marketing"].update(filter="[h]:25")),
+    ("credentials.shop.stream: 'bulk' is not one of", lambda d: d["credentials"]["shop"].update(stream="bulk")),
+    ("credentials.shop.senders: must be a list", lambda d: d["credentials"]["shop"].update(senders=[])),
+    ("credentials.shop.senders: '*' is not a domain", lambda d: d["credentials"]["shop"].update(senders=["*"])),
+    ("credentials.shop.senders: 'test' is not a domain", lambda d: d["credentials"]["shop"].update(senders=["test"])),
+    ("credentials.shop.limit: is not known", lambda d: d["credentials"]["shop"].update(limit=[])),
+    ("credentials.shop.limits: must be a list", lambda d: d["credentials"]["shop"].update(limits={})),
+    ("limits[0].count: 0 is not a whole number", lambda d: d["credentials"]["trickle"]["limits"][0].update(count=0)),
+    ("limits[0].per: '1h' is not a whole number", lambda d: d["credentials"]["trickle"]["limits"][0].update(per="1h")),
+    ("limits[0].count: True is not a whole", lambda d: d["credentials"]["trickle"]["limits"][0].update(count=True)),
+    ("burst 11 is not between 1 and the count 10", lambda d: d["credentials"]["trickle"]["limits"][0].update(burst=11)),
+    ("limits[0].key: 'client' is not one of", lambda d: d["credentials"]["trickle"]["limits"][0].update(key="client")),
+    (
+        "limits[0].counted: 'bytes' is not one of",
+        lambda d: d["credentials"]["trickle"]["limits"][0].update(counted="bytes"),
+    ),
+    ("limits[0].brust: is not known", lambda d: d["credentials"]["trickle"]["limits"][0].update(brust=3)),
+    ("centuries", lambda d: d["credentials"]["trickle"]["limits"][0].update(count=10**6, per=86400, burst=10**6)),
+    ("rules.sneder: no such rule", lambda d: d.update(rules={"sneder": "off"})),
+    ("rules.sender: 'on' is not one of", lambda d: d.update(rules={"sender": "on"})),
+]
+
+
+@pytest.mark.parametrize(("problem", "change"), BAD, ids=[problem for problem, _ in BAD])
+def test_a_bad_file_names_its_problem(problem: str, change: Change) -> None:
+    document = copy.deepcopy(GOOD)
+    change(document)
+    with pytest.raises(RulesError) as caught:
+        parse(json.dumps(document), rule_names=RULE_NAMES)
+    first, *others = caught.value.problems
+    assert problem in first
+    # Without streams every credential's stream is unknown as well.
+    assert not others or "streams" in first
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "null", '"x"', "[" * 100_000])
+def test_what_is_no_rules_file_is_refused(text: str) -> None:
+    with pytest.raises(RulesError):
+        parse(text)
+
+
+@pytest.mark.parametrize("path", INVENTORIES, ids=lambda path: path.stem)
+def test_what_smtpctl_compiles_the_service_reads(path: Path) -> None:
+    fleet = load_fleet(path)
+    rules = parse(json.dumps(policy_rules(fleet)), rule_names=RULE_NAMES)
+    assert set(rules.credentials) == set(fleet.credentials)
+
+
+def test_every_rule_has_a_name_and_a_sentence() -> None:
+    assert len(set(RULE_NAMES)) == len(RULE_NAMES)
+    assert all(rule.description.endswith(".") for rule in RULES)
