@@ -99,7 +99,7 @@ def _bootstrap(tree: Path, log: Path, report: Report) -> None:
     ):
         for line in process.stderr or ():
             record.write(line)
-            if line.startswith(("I:", "W:")):
+            if line.startswith("I:"):
                 report(f"  {line.rstrip()}")
     if process.returncode != 0:
         raise LabError(
