@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import click
 import pytest
 
 from smtpctl.cli.lab import lab
@@ -19,7 +20,7 @@ PAGE = (ROOT / "docs/lab.md").read_text()
 def test_every_command_is_on_the_page(command: str) -> None:
     assert f"`smtpctl lab {command}" in PAGE
     for option in lab.commands[command].params:
-        if option.param_type_name == "option" and option.name != "help":
+        if isinstance(option, click.Option) and not option.hidden:
             assert option.opts[0] in PAGE
 
 
