@@ -69,10 +69,12 @@ class Credential:
     stream: Stream
     recipients_per_message: int
     limits: tuple[Limit, ...]
+    reserved: frozenset[str] = frozenset()
 
     def may_use(self, domain: str) -> bool:
-        """Whether ``domain`` (lower case) is one of its sender domains, or under one."""
-        while domain:
+        """Whether ``domain`` (lower case) is one of its sender domains, or under one, and not a reserved one: those
+        are the mail servers' own, such as the domain that bounces come back to."""
+        while domain and domain not in self.reserved:
             if domain in self.senders:
                 return True
             domain = domain.partition(".")[2]
@@ -142,11 +144,10 @@ class _Reader:
     def credential(self, name: str, value: Any, streams: dict[str, Stream], processes: int) -> Credential:
         where = f"credentials.{name}"
         value = self.mapping(value, where)
-        self.members(value, where, required=("senders", "stream"), optional=("recipients_per_message", "limits"))
-        domains = [domain.lower() for domain in self.names(value.get("senders", []), f"{where}.senders")]
-        for domain in domains:
-            if not _DOMAIN.fullmatch(domain):
-                self.problems.append(f"{where}.senders: {domain!r} is not a domain name")
+        optional = ("recipients_per_message", "limits", "reserved")
+        self.members(value, where, required=("senders", "stream"), optional=optional)
+        domains = self.domains(value.get("senders", []), f"{where}.senders")
+        reserved = self.domains(value["reserved"], f"{where}.reserved") if "reserved" in value else frozenset()
         stream = streams.get(str(value.get("stream")))
         if stream is None:
             self.problems.append(f"{where}.stream: {value.get('stream')!r} is not one of the streams {sorted(streams)}")
@@ -159,7 +160,14 @@ class _Reader:
         read = [
             self.limit(limit, f"{where}.limits[{index}]", recipients, processes) for index, limit in enumerate(limits)
         ]
-        return Credential(name, frozenset(domains), stream, recipients, tuple(limit for limit in read if limit))
+        return Credential(name, domains, stream, recipients, tuple(limit for limit in read if limit), reserved)
+
+    def domains(self, value: Any, where: str) -> frozenset[str]:
+        found = frozenset(domain.lower() for domain in self.names(value, where))
+        for domain in sorted(found):
+            if not _DOMAIN.fullmatch(domain):
+                self.problems.append(f"{where}: {domain!r} is not a domain name")
+        return found
 
     def limit(self, value: Any, where: str, recipients: int, processes: int) -> Limit | None:
         value = self.mapping(value, where)

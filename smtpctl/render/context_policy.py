@@ -23,7 +23,8 @@ def policy_rules(fleet: Fleet) -> dict[str, Any]:
             for name, stream in fleet.streams.items()
         },
         "credentials": {
-            name: _credential(credential, fleet.limits_of(name)) for name, credential in fleet.credentials.items()
+            name: _credential(fleet, credential, fleet.limits_of(name))
+            for name, credential in fleet.credentials.items()
         },
     }
 
@@ -47,10 +48,13 @@ def routing_table(fleet: Fleet, host: str) -> dict[str, Any]:
     }
 
 
-def _credential(credential: Credential, limits: tuple[Limit, ...]) -> dict[str, Any]:
+def _credential(fleet: Fleet, credential: Credential, limits: tuple[Limit, ...]) -> dict[str, Any]:
+    recipients = credential.recipients_per_message
     return {
         "senders": credential.senders,
+        # A message without From gets one from its rewritten envelope (cleanup(8)): it is to be refused, not sent so.
+        "reserved": [domain.bounce for name, domain in fleet.domains.sending.items() if name in credential.senders],
         "stream": credential.stream,
-        "recipients_per_message": credential.recipients_per_message,
-        "limits": [limit.model_dump(exclude_none=True) for limit in limits],
+        "recipients_per_message": recipients,
+        "limits": [limit.model_dump() | {"burst": limit.burst_for(recipients)} for limit in limits],
     }

@@ -14,8 +14,10 @@ from smtpctl.render.roles import FirewallRule
     [
         ({"parties": ["anywhere"], "ports": [25]}, ["tcp dport { 25 } accept"]),
         ({"parties": ["anywhere"], "ports": [587, 465]}, ["tcp dport { 465, 587 } accept"]),
-        ({"parties": ["anywhere"], "ports": [53], "protocol": "udp", "user": "unbound"},
-         ['meta skuid "unbound" udp dport { 53 } accept']),
+        (
+            {"parties": ["anywhere"], "ports": [53], "protocol": "udp", "user": "unbound"},
+            ['meta skuid "unbound" udp dport { 53 } accept'],
+        ),
     ],
 )
 def test_a_rule_for_anywhere_names_no_address(reference: Fleet, rule: dict[str, object], expected: list[str]) -> None:
