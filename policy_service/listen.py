@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import stat
+from argparse import ArgumentTypeError
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,13 +26,13 @@ class Endpoint:
 
 
 def endpoint(text: str) -> Endpoint:
-    """Read ``unix:PATH``, ``tcp:HOST:PORT`` or ``HOST:PORT``. Raise ValueError with the right form."""
+    """Read ``unix:PATH``, ``tcp:HOST:PORT`` or ``HOST:PORT``, as an option of a command line."""
     if text.startswith("unix:") and len(text) > 5:
         return Endpoint(path=text[5:])
     host, _, port = text.removeprefix("tcp:").rpartition(":")
     if host and port.isdigit() and 0 <= int(port) < 65536:
         return Endpoint(host=host.strip("[]"), port=int(port))
-    raise ValueError(f"{text!r} is not unix:PATH or tcp:HOST:PORT")
+    raise ArgumentTypeError(f"{text!r} is not unix:PATH or tcp:HOST:PORT")
 
 
 def bound(where: Endpoint, mode: int = 0o660) -> socket.socket:

@@ -6,6 +6,8 @@ import os
 import socket
 import time
 
+from policy_service.log import WARNING, log
+
 
 def notify(*assignments: str) -> None:
     """Tell systemd, where it listens; elsewhere nothing happens."""
@@ -13,8 +15,13 @@ def notify(*assignments: str) -> None:
     if not address:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sock:
-        sock.connect("\0" + address[1:] if address.startswith("@") else address)
-        sock.sendall("\n".join(assignments).encode())
+        sock.setblocking(False)
+        try:
+            sock.connect("\0" + address[1:] if address.startswith("@") else address)
+            sock.send("\n".join(assignments).encode())
+        except OSError as error:
+            # Mail goes on without systemd's ear.
+            log(WARNING, "notify-failed", text=error)
 
 
 def ready(status: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ def requirement(text: str) -> Requirement:
     if kind == "tcp-greeting":
         where, _, start = rest.rpartition(":")
         return Requirement(endpoint(f"tcp:{where}"), start.encode(), bye=b"QUIT\r\n")
-    raise ValueError(
+    raise ArgumentTypeError(
         f"{text!r} is not unix:PATH, tcp:HOST:PORT, unix-greeting:PATH:START or tcp-greeting:HOST:PORT:START"
     )
 

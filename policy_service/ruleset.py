@@ -147,7 +147,7 @@ class _Reader:
         optional = ("recipients_per_message", "limits", "reserved")
         self.members(value, where, required=("senders", "stream"), optional=optional)
         domains = self.domains(value.get("senders", []), f"{where}.senders")
-        reserved = self.domains(value["reserved"], f"{where}.reserved") if "reserved" in value else frozenset()
+        reserved = self.domains(value["reserved"], f"{where}.reserved") if value.get("reserved") else frozenset()
         stream = streams.get(str(value.get("stream")))
         if stream is None:
             self.problems.append(f"{where}.stream: {value.get('stream')!r} is not one of the streams {sorted(streams)}")
