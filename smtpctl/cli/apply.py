@@ -50,7 +50,9 @@ def apply(
         selection.targets,
         selection.desired,
         Settings(
-            waves=waves(selection.fleet, list(selection.desired)),
+            order=lambda plans: waves(
+                selection.fleet, list(plans), fresh=[name for name, item in plans.items() if not item.observed_revision]
+            ),
             keep=selection.fleet.retention.revisions,
             take_over=take_over,
         ),

@@ -12,19 +12,25 @@ from smtpctl.model.artifacts import DesiredHost
 from smtpctl.model.plans import HostPlan
 from smtpctl.model.records import HostResult, Outcome
 from smtpctl.transport.connection import Target
+from smtpctl.transport.requests import CONFIRM_SECONDS
 
 #: Decides, from all plans, whether to go on.
 Confirm = Callable[[Mapping[str, HostPlan]], bool]
 
 
+#: Decides, from all plans, which hosts change together and in which order.
+Order = Callable[[Mapping[str, HostPlan]], Sequence[Sequence[str]]]
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a run goes: hosts in ``waves``, revisions kept on a host, and what may be overwritten."""
+    """How a run goes: hosts in waves, revisions kept on a host, and what may be overwritten."""
 
-    waves: Sequence[Sequence[str]]
+    order: Order
     keep: int = 10
     take_over: bool = False
     kind: str = "apply"
+    confirm_seconds: float = CONFIRM_SECONDS
 
 
 def plan_fleet(
@@ -94,15 +100,16 @@ def _permitted(run: Crew, changing: Sequence[Visit], settings: Settings, confirm
 def _go_live(run: Crew, changing: Sequence[Visit], settings: Settings) -> None:
     """Wave by wave; the first failure ends the roll-out, and so does Ctrl-C after the wave in hand."""
     by_name = {visit.name: visit for visit in changing}
-    missing = set(by_name) - {host for wave in settings.waves for host in wave}
+    waves = settings.order({visit.name: visit.plan for visit in changing if visit.plan})
+    missing = set(by_name) - {host for wave in waves for host in wave}
     if missing:
         raise UsageError(f"hosts in no wave: {', '.join(sorted(missing))}")
 
     def step(visit: Visit) -> None:
-        visit.go_live(kind=settings.kind, keep=settings.keep)
+        visit.go_live(kind=settings.kind, keep=settings.keep, confirm_seconds=settings.confirm_seconds)
         visit.confirm()
 
-    for wave in settings.waves:
-        chosen = [by_name[host] for host in wave if host in by_name]
+    for wave in waves:
+        chosen = [by_name[host] for host in wave]
         if run.interrupted.is_set() or run.each(step, chosen):
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 from smtpctl.errors import HostError, SmtpctlError, TransportError
 from smtpctl.model.artifacts import DesiredHost
@@ -15,6 +16,12 @@ from smtpctl.transport.connection import Target
 from smtpctl.transport.host import Host, LedBackError
 
 Report = Callable[[Event], None]
+
+#: Beyond the time in which a host leads itself back: for doing so, or for a restart.
+RETURN_SECONDS = 30.0
+
+#: Between two tries to reach a host whose connection broke.
+RETRY_SECONDS = 1.0
 
 
 class Visit:
@@ -30,6 +37,7 @@ class Visit:
         self._report = report
         self._host: Host | None = None
         self._staged = False
+        self._patience = RETURN_SECONDS
         self._began = time.monotonic()
         self._ended: float | None = None
 
@@ -58,29 +66,59 @@ class Visit:
         if bad:
             raise HostError(self.name, "validate", "\n".join(f"{check['name']}: {check['output']}" for check in bad))
 
-    def go_live(self, *, kind: str, keep: int) -> None:
+    def go_live(self, *, kind: str, keep: int, confirm_seconds: float) -> None:
         """Swap, reload, probe. The host leads itself back when that fails, and when nobody confirms."""
         plan = self._planned()
-        request = requests.commit(plan, self.desired, who=self.holder, kind=kind, keep=keep)
+        request = requests.commit(
+            plan, self.desired, who=self.holder, kind=kind, keep=keep, confirm_seconds=confirm_seconds
+        )
+        self._patience = confirm_seconds + RETURN_SECONDS
+        self._change(request)
+
+    def confirm(self) -> None:
+        """Make what is live the host's revision; over a new connection first, where the change could lock us out."""
+        if self.outcome is not Outcome.APPLIED:
+            if self._planned().risks_access:
+                self._come_back()
+            self._change({"do": "confirm", "revision": self._planned().revision})
+        self.finish(Outcome.APPLIED)
+        self._step("done", f"revision {self._planned().revision}")
+
+    def _change(self, request: dict[str, Any]) -> None:
+        """Ask for something after which the host is not as it was, or has been led back."""
         try:
             self._connected().ask(request, on_step=self._step)
         except LedBackError:
             self.outcome = Outcome.UNDONE
             raise
         except TransportError as error:
-            self.outcome = Outcome.UNDONE
-            seconds = f"{requests.CONFIRM_SECONDS:g}"
-            raise TransportError(
-                f"{error}\nthe host leads itself back within {seconds} s", hint="then run apply again"
-            ) from error
+            self._settle(error)
 
-    def confirm(self) -> None:
-        """Make what is live the host's revision; over a new connection first, where the change could lock us out."""
-        if self._planned().risks_access:
-            self._come_back()
-        self._connected().ask({"do": "confirm", "revision": self._planned().revision}, on_step=self._step)
-        self.finish(Outcome.APPLIED)
-        self._step("done", f"revision {self._planned().revision}")
+    def _settle(self, broken: TransportError) -> None:
+        """The connection broke after the change began: come back, learn what became of it, or have it led back."""
+        self._step("reconnect", str(broken))
+        end = time.monotonic() + self._patience
+        last: SmtpctlError = broken
+        while time.monotonic() < end:
+            try:
+                with Host(self.target, self.holder) as host:
+                    answer = host.ask({"do": "settle"}).header
+            except SmtpctlError as error:
+                last = error
+                time.sleep(RETRY_SECONDS)
+                continue
+            if answer["revision"] == self._planned().revision:
+                self.outcome = Outcome.APPLIED
+                return
+            self.outcome = Outcome.UNDONE
+            raise HostError(
+                self.name, "connection", f"{broken}\n{answer['recovered'] or 'led itself back'}"
+            ) from broken
+        self.outcome = Outcome.UNKNOWN
+        raise TransportError(
+            f"{last}\nthe host does not answer; unless it is down it has led itself back",
+            hint="when it is reachable again, run apply: it leads back what is unfinished first",
+        ) from last
 
     def _come_back(self) -> None:
         """Prove that the host can still be reached. If not, have it led back, or leave that to its timer."""
@@ -95,7 +133,7 @@ class Visit:
 
     def abandon(self) -> None:
         """Drop what was staged; the host is as it was. A host that is gone has nothing staged that matters."""
-        if not self._staged or self.outcome in (Outcome.APPLIED, Outcome.UNDONE):
+        if not self._staged or self.outcome not in (Outcome.UNTOUCHED, Outcome.FAILED):
             return
         try:
             self._connected().ask({"do": "abandon"})
@@ -105,7 +143,7 @@ class Visit:
     def fail(self, error: SmtpctlError) -> None:
         """Note that a step failed; ``outcome`` says already whether something was led back."""
         self.error = error
-        self.finish(self.outcome if self.outcome is Outcome.UNDONE else Outcome.FAILED)
+        self.finish(Outcome.FAILED if self.outcome is Outcome.UNTOUCHED else self.outcome)
         step = error.step if isinstance(error, HostError) else "connection"
         self._step("failed", step)
 

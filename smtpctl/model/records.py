@@ -14,6 +14,7 @@ class Outcome(StrEnum):
     FAILED = "failed"
     UNDONE = "undone"
     UNTOUCHED = "untouched"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)

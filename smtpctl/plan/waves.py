@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from smtpctl.model.fleet import Fleet, Role
 
@@ -10,16 +10,20 @@ from smtpctl.model.fleet import Fleet, Role
 ORDER = (Role.CONTROL, Role.MAILBOX, Role.FEEDBACK, Role.RELAY, Role.SUBMISSION, Role.BALANCER)
 
 
-def waves(fleet: Fleet, hosts: Sequence[str]) -> tuple[tuple[str, ...], ...]:
-    """``hosts`` in waves that follow each other. Two hosts that share a role never change in one wave, so that one of
-    them serves while the other changes; a host's place is that of the last of its roles in ``ORDER``."""
+def waves(fleet: Fleet, hosts: Sequence[str], *, fresh: Collection[str] = ()) -> tuple[tuple[str, ...], ...]:
+    """``hosts`` in waves that follow each other; a host's place is that of the last of its roles in ``ORDER``.
+
+    Two hosts that share a role never change in one wave, so that one of them serves while the other changes; but
+    ``fresh`` ones, which serve nothing yet, do not wait for each other.
+    """
     remaining = sorted(hosts, key=lambda host: _rank(fleet, host))
     result = []
     while remaining:
         rank = _rank(fleet, remaining[0])
         wave: list[str] = []
         for host in remaining:
-            if _rank(fleet, host) == rank and not any(_share_role(fleet, host, other) for other in wave):
+            serving = [other for other in wave if not {host, other} <= set(fresh)]
+            if _rank(fleet, host) == rank and not any(_share_role(fleet, host, other) for other in serving):
                 wave.append(host)
         result.append(tuple(wave))
         remaining = [host for host in remaining if host not in wave]

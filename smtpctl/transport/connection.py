@@ -20,7 +20,7 @@ sys.modules.setdefault("invoke", None)  # type: ignore[arg-type]
 import paramiko  # noqa: E402
 
 #: Seconds for each of: TCP connect, banner, key exchange, authentication.
-TIMEOUT = 15.0
+TIMEOUT = 10.0
 
 KEY_NAMES = ("id_ed25519", "id_ecdsa", "id_rsa")
 
@@ -79,12 +79,18 @@ def _open(target: Target) -> paramiko.Transport:
         _check_host_key(target, known, transport.get_remote_server_key())
         _sign_in(target, transport)
     except (paramiko.SSHException, OSError, EOFError) as error:
-        transport.close()
+        _close(transport)
         raise TransportError(f"{where}: {error}") from error
     except TransportError:
-        transport.close()
+        _close(transport)
         raise
     return transport
+
+
+def _close(transport: paramiko.Transport) -> None:
+    """A transport that never became active does not close its socket by itself."""
+    transport.close()
+    transport.sock.close()
 
 
 def _known_keys(target: Target) -> dict[str, paramiko.PKey]:

@@ -58,12 +58,14 @@ def stage(plan: HostPlan) -> tuple[dict[str, Any], list[bytes]]:
     return request, list(blobs.values())
 
 
-def commit(plan: HostPlan, desired: DesiredHost, *, who: str, kind: str, keep: int) -> dict[str, Any]:
-    """Make the staged state live."""
+def commit(
+    plan: HostPlan, desired: DesiredHost, *, who: str, kind: str, keep: int, confirm_seconds: float = CONFIRM_SECONDS
+) -> dict[str, Any]:
+    """Make the staged state live; the host leads itself back unless that is confirmed in time."""
     return {
         "do": "commit",
         "keep": keep,
-        "confirm_seconds": CONFIRM_SECONDS,
+        "confirm_seconds": confirm_seconds,
         "record": record(plan, desired, who=who, kind=kind),
         "expected": {change.path: _fact(change.before) for change in plan.files if _must_stand(plan, change.before)},
         "services": [{"unit": service.unit, "oneshot": service.oneshot} for service in desired.services],

@@ -25,6 +25,18 @@ def test_the_database_changes_first_and_the_edges_last_one_by_one(name: str) -> 
     )
 
 
+def test_hosts_that_serve_nothing_yet_do_not_wait_for_each_other() -> None:
+    fleet = load_fleet(INVENTORY / "lab.yml")
+    hosts = list(fleet.hosts)
+    assert waves(fleet, hosts, fresh=hosts) == (
+        ("control1",),
+        ("feedback1",),
+        ("relay1", "relay2"),
+        ("edge1", "edge2"),
+    )
+    assert waves(fleet, ["relay1", "relay2"], fresh=["relay2"]) == (("relay1",), ("relay2",))
+
+
 def test_one_host_is_one_wave() -> None:
     fleet = load_fleet(INVENTORY / "single.yml")
     assert waves(fleet, list(fleet.hosts)) == (tuple(fleet.hosts),)

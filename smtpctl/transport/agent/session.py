@@ -36,6 +36,7 @@ class Session:
             "stage": self.stage,
             "commit": self.commit,
             "ping": self.ping,
+            "settle": self.settle,
             "confirm": self.confirm,
             "undo": self.lead_back,
             "abandon": self.abandon,
@@ -116,6 +117,13 @@ class Session:
         """A controller came through to here: log-in, rights and this program work."""
         return {"answer": "pong"}
 
+    def settle(self, message: frames.Message) -> dict[str, Any]:
+        """What became of an apply whose connection broke: what it left unfinished is led back now."""
+        self.lock = self.lock or lock.exclusive(self.store.base)
+        recovered = recovery.undo_unfinished(self.store, "the connection to the controller broke")
+        current = self.store.current() or {}
+        return {"answer": "settled", "revision": current.get("revision", ""), "recovered": recovered}
+
     def confirm(self, message: frames.Message) -> dict[str, Any]:
         """Commit what is live. On a new connection the journal is found on disk."""
         revision = message.header["revision"]
@@ -123,7 +131,8 @@ class Session:
             self.lock = lock.exclusive(self.store.base)
         journal = self.journal or self.store.journal()
         if journal is None or journal["revision"] != revision:
-            raise StepError("confirm", f"there is no unconfirmed revision {revision}; this host has led itself back")
+            detail = f"too late: there is no unconfirmed revision {revision} any more"
+            return {"answer": "failed", "step": "confirm", "detail": detail, "undone": True, "problems": ""}
         transaction.commit(self.store, journal, self.keep)
         staging.clear(self.store)
         self.journal = None
