@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import smtplib
+import socket
 import subprocess
 import sys
 import time
@@ -70,6 +71,15 @@ class Stage:
         progress(f"  {credential}: {sender} → {recipient}, accepted at {edge or self.fleet.balancing.name}")
         return identity
 
+    def greets(self) -> bool | None:
+        """True when a balancer holds the virtual address and a submission host answers behind it; None before that."""
+        place = self.place("shop")
+        try:
+            with self.lab.entered(), socket.create_connection((place.address, place.port), 2) as connection:
+                return connection.recv(3) == b"220" or None
+        except OSError:
+            return None
+
     def smtpctl(self, *arguments: str) -> str:
         """Run a command as the user would type it, showing it; what it printed. Raise LabError when it fails."""
         return _smtpctl(arguments, show=True)
@@ -101,6 +111,7 @@ def demo(inventory: Path, keep: bool) -> None:
     with _lab(inventory, keep=keep) as stage:
         _heading("The fleet, from bare Debian hosts")
         stage.smtpctl("apply", str(inventory), "--yes")
+        _wait(stage.greets, "no balancer passes mail on at the virtual address")
         for part in (_transactional, _limit, _bounce, _marketing, _postmaster, _again):
             part(stage)
         if keep:
