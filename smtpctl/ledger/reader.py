@@ -69,7 +69,9 @@ class Reader:
             for stop in self._rows(Stop, "stops", messages=found):
                 stops[stop.id] = stop
             for row in self._dicts("stop_deliveries", messages=found, recipients=list(names) or None):
-                names |= {row.pop("recipient_number")} if recipients else set()
+                number = row.pop("recipient_number")
+                if recipients:
+                    names.add(number)
                 deliveries[row["id"]] = DeliveryStep(**row)
             mine = [step.id for step in deliveries.values() if step.message in frontier]
             for hop in self._rows(Hop, "next_hops", deliveries=mine):
