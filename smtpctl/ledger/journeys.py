@@ -140,8 +140,12 @@ class Journey:
         return next((stop.message_id for stop in self.stops if stop.message_id), None)
 
     def main_stops(self) -> list[Stop]:
-        """The stops of the message itself, without notifications about it."""
-        return [stop for stop in self.stops if stop.parent_kind in (None, "forward", "requeue", "filter")]
+        """The stops of the message itself, without notifications about it, wherever those went."""
+        notices: set[int] = set()
+        for stop in self.stops:
+            if stop.id in notices or stop.parent_kind not in (None, "forward", "requeue", "filter"):
+                notices |= {stop.id} | {self.hops[step.id] for step in stop.deliveries if step.id in self.hops}
+        return [stop for stop in self.stops if stop.id not in notices]
 
     def last_attempts(self) -> list[DeliveryStep]:
         """For each recipient the latest attempt that left the fleet, or is still to."""
