@@ -169,9 +169,10 @@ def _bounce(stage: Stage) -> None:
     _heading("(c) An unknown user, recorded as a hard bounce")
     identity = stage.send("shop", "orders@shop.test", "nobody@outlook.test", "Your receipt")
     journey = stage.journey(identity, "bounced")
-    last = [delivery for message in journey["messages"] for delivery in message["deliveries"]][-1]
-    _require(last["hardness"] == "hard", f"the ledger calls it {last['hardness']!r}, not hard")
-    progress(f"  {last['provider']}: {last['status']}, {last['hardness']}, {last['category']}: {last['reply']}")
+    deliveries = [delivery for message in journey["messages"] for delivery in message["deliveries"]]
+    bounced = next(delivery for delivery in deliveries if delivery["status"] == "bounced")
+    _require(bounced["hardness"] == "hard", f"the ledger calls it {bounced['hardness']!r}, not hard")
+    progress(f"  {bounced['provider']}: bounced, hard, {bounced['category']}: {bounced['reply']}")
 
 
 def _marketing(stage: Stage) -> None:
