@@ -52,8 +52,19 @@ class OwnedFile:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptFile(ManagedFile):
+    """A file of a kept revision: the host has its content under its hash; here it is known only where it is shown."""
+
+    kept: str = ""
+
+    @property
+    def sha256(self) -> str:
+        return self.kept
+
+
+@dataclass(frozen=True, slots=True)
 class UnitFact:
-    """A systemd unit as the host's manager sees it."""
+    """A systemd unit as the host's manager sees it. ``changed`` is when it last started, reloaded or stopped."""
 
     load: str = "not-found"
     active: str = "inactive"
@@ -61,11 +72,12 @@ class UnitFact:
     enabled: str = ""
     kind: str = ""
     remains: bool = False
+    changed: float = 0.0
 
     @property
     def running(self) -> bool:
         """Active or about to be; a unit that waits between two crashes (``auto-restart``) is neither."""
-        return self.active in ("active", "reloading", "activating") and self.sub != "auto-restart"
+        return self.active in ("active", "reloading", "activating", "skipped") and self.sub != "auto-restart"
 
     @property
     def starts_at_boot(self) -> bool:
@@ -82,7 +94,8 @@ class ObservedHost:
 
     ``files`` has an entry for every path that was asked for and for every owned one. ``contents`` holds the bytes of
     those that differ from what is desired, never of secret ones. ``revision`` is empty on a host that smtpctl has
-    never changed. ``unfinished`` describes an interrupted apply that the next one undoes first.
+    never changed. ``unfinished`` describes an interrupted apply that the next one undoes first. ``written`` says when
+    each owned file came to stand where it does.
     """
 
     host: str
@@ -95,6 +108,7 @@ class ObservedHost:
     owned_masks: tuple[str, ...] = ()
     revision: str = ""
     unfinished: str = ""
+    written: Mapping[str, float] = field(default_factory=dict)
 
 
 class Change(StrEnum):
@@ -118,6 +132,38 @@ class FileChange:
     diff: str = field(default="", repr=False)
     edited: bool = False
     foreign: bool = False
+
+
+class FindingKind(StrEnum):
+    """How a host has drifted from what smtpctl left there; and, last, what smtpctl has not brought there yet."""
+
+    EDITED = "edited"
+    MISSING = "missing"
+    ATTRIBUTES = "attributes"
+    STOPPED = "stopped"
+    DISABLED = "disabled"
+    UNMASKED = "unmasked"
+    STALE = "stale"
+    UNFINISHED = "unfinished"
+    PENDING = "pending"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One difference that nobody planned. ``subject`` is a path or unit; ``detail`` says it in words."""
+
+    kind: FindingKind
+    subject: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class SavedPlan:
+    """What is kept of a host's plan in a file: what it was made from and what it leads to, by hash; no content."""
+
+    revision: str
+    fingerprint: str
+    files: Mapping[str, str]
 
 
 class UnitAction(StrEnum):
