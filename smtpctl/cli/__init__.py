@@ -22,6 +22,9 @@ LAZY = {
     "lab": "lab",
     "plan": "plan",
     "apply": "apply",
+    "history": "history",
+    "rollback": "rollback",
+    "drift": "drift",
     "ledger": "ledger",
 }
 
@@ -55,6 +58,9 @@ SUMMARIES = {
     "lab": "Boot the six hosts and an internet on this machine.",
     "plan": "Show every difference between the inventory and the hosts. Writes nothing anywhere.",
     "apply": "Bring the hosts to what the inventory says.",
+    "history": "Show who changed the hosts, when, what, and how it went.",
+    "rollback": "Bring hosts back to what they were.",
+    "drift": "Report what has changed on the hosts without smtpctl.",
     "ledger": "Ask the ledger what became of messages.",
 }
 
@@ -93,7 +99,7 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)
-    except Exception as error:  # noqa: BLE001 - the last line of defence between a bug and a user
+    except Exception as error:
         if os.environ.get("SMTPCTL_TRACEBACK"):
             raise
         print_error(f"a bug in smtpctl: {type(error).__name__}: {error}", "SMTPCTL_TRACEBACK=1 shows where")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from smtpctl.errors import UsageError
 if TYPE_CHECKING:
     from smtpctl.model.artifacts import DesiredHost
     from smtpctl.model.fleet import Fleet
+    from smtpctl.model.plans import HostPlan
     from smtpctl.model.secrets import Secrets
     from smtpctl.transport.connection import Target
 
@@ -25,29 +27,42 @@ role_option = click.option(
 
 @dataclass(frozen=True)
 class Selection:
-    """A fleet, and what a command needs of the chosen hosts."""
+    """A fleet, and where the chosen hosts of it are reached."""
 
+    inventory: Path
     fleet: Fleet
     secrets: Secrets
-    desired: dict[str, DesiredHost]
     targets: dict[str, Target]
 
+    def render(self) -> dict[str, DesiredHost]:
+        """The desired state of the chosen hosts."""
+        from smtpctl.render import render_fleet
 
-def select(inventory: Path, hosts: tuple[str, ...], roles: tuple[str, ...]) -> Selection:
-    """Load, choose and render; and move into the lab's network where the fleet is the lab's."""
+        overlay = overlay_of(self.inventory, self.fleet)
+        return render_fleet(self.fleet, self.secrets, overlay=overlay, hosts=list(self.targets))
+
+    def order(self, plans: Mapping[str, HostPlan]) -> Sequence[Sequence[str]]:
+        """The waves in which hosts with ``plans`` change."""
+        from smtpctl.plan import waves
+
+        fresh = [name for name, plan in plans.items() if not plan.observed_revision]
+        return waves(self.fleet, list(plans), fresh=fresh)
+
+
+def select(
+    inventory: Path, hosts: Collection[str] = (), roles: Collection[str] = (), *, placeholders: bool = False
+) -> Selection:
+    """Load and choose; and move into the lab's network where the fleet is the lab's."""
     from smtpctl.deploy.targets import targets
-    from smtpctl.render import render_fleet
 
-    fleet, secrets = load(inventory)
+    fleet, secrets = load(inventory, placeholders=placeholders)
     names = chosen(fleet, hosts, roles)
-    desired = render_fleet(fleet, secrets, overlay=overlay_of(inventory, fleet), hosts=names)
     enter_network_of(fleet)
     identity, known_hosts = keys_of(fleet, inventory)
-    where = targets(fleet, names, identity=identity, known_hosts=known_hosts)
-    return Selection(fleet, secrets, desired, where)
+    return Selection(inventory, fleet, secrets, targets(fleet, names, identity=identity, known_hosts=known_hosts))
 
 
-def chosen(fleet: Fleet, hosts: tuple[str, ...], roles: tuple[str, ...]) -> list[str]:
+def chosen(fleet: Fleet, hosts: Collection[str], roles: Collection[str]) -> list[str]:
     """Names of the chosen hosts, in the inventory's order; all when nothing is chosen. Raise UsageError for unknown."""
     known_roles = {role.value for host in fleet.hosts.values() for role in host.roles}
     for host in hosts:

@@ -20,6 +20,18 @@ inventory_argument = click.argument(
 )
 
 
+#: The same for commands whose arguments are hosts.
+inventory_option = click.option(
+    "-i",
+    "--inventory",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default="inventory.yml",
+    envvar="SMTPCTL_INVENTORY",
+    show_default=True,
+    help="The fleet.",
+)
+
+
 def load(inventory: Path, *, placeholders: bool = False) -> tuple[Fleet, Secrets]:
     """Fleet and secrets of an inventory. Raise InventoryProblems or SecretsError."""
     from smtpctl.inventory import load_fleet

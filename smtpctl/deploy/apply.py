@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from smtpctl.deploy.crew import Crew, crew
 from smtpctl.deploy.visit import Report, Visit
 from smtpctl.errors import HostError, PartlyAppliedError, SmtpctlError, UsageError
 from smtpctl.model.artifacts import DesiredHost
-from smtpctl.model.plans import HostPlan
+from smtpctl.model.plans import HostPlan, SavedPlan
 from smtpctl.model.records import HostResult, Outcome
+from smtpctl.plan import moved
 from smtpctl.transport.connection import Target
 from smtpctl.transport.requests import CONFIRM_SECONDS
+
+#: Connects every visit, and says what is desired of it.
+Desire = Callable[[Crew], None]
 
 #: Decides, from all plans, whether to go on.
 Confirm = Callable[[Mapping[str, HostPlan]], bool]
@@ -29,30 +33,56 @@ class Settings:
     order: Order
     keep: int = 10
     take_over: bool = False
+    expected: Mapping[str, SavedPlan] = field(default_factory=dict)
     kind: str = "apply"
     confirm_seconds: float = CONFIRM_SECONDS
 
 
+def rendered(render: Callable[[], Mapping[str, DesiredHost]]) -> Desire:
+    """Desire what ``render`` returns; it works while the connections are being made."""
+
+    def desire(run: Crew) -> None:
+        connecting = run.begin(Visit.connect, run.visits.values())
+        desired = render()
+        run.finish(connecting)
+        for name, visit in run.visits.items():
+            visit.desired = desired[name]
+
+    return desire
+
+
+def kept(revision: str) -> Desire:
+    """Desire what each host was in a kept revision; the one before its current, where none is named."""
+
+    def desire(run: Crew) -> None:
+        run.each(Visit.connect, run.visits.values())
+        run.each(lambda visit: visit.recall(revision), run.whole())
+
+    return desire
+
+
 def plan_fleet(
-    targets: Mapping[str, Target], desired: Mapping[str, DesiredHost], report: Report
+    targets: Mapping[str, Target], desire: Desire, report: Report
 ) -> tuple[dict[str, HostPlan], list[SmtpctlError]]:
     """Plans of all hosts that can be observed, and an error for each that cannot. Writes nothing anywhere."""
-    with crew(targets, desired, report) as run:
-        run.each(lambda visit: visit.observe(exclusive=False), run.visits.values())
+    with crew(targets, report) as run:
+        desire(run)
+        run.each(lambda visit: visit.observe(exclusive=False), run.whole())
         plans = {name: visit.plan for name, visit in run.visits.items() if visit.plan is not None}
         return plans, [visit.error for visit in run.visits.values() if visit.error is not None]
 
 
 def apply_fleet(
     targets: Mapping[str, Target],
-    desired: Mapping[str, DesiredHost],
+    desire: Desire,
     settings: Settings,
     report: Report,
     confirm: Confirm,
     mask: Callable[[str], str],
 ) -> list[HostResult]:
-    """Bring every host of ``desired`` to its state; a result for each. Raises nothing that a host did wrong."""
-    with crew(targets, desired, report) as run:
+    """Bring every target to what is desired of it; a result for each. Raises nothing that a host did wrong."""
+    with crew(targets, report) as run:
+        desire(run)
         _run(run, settings, confirm)
         return [visit.result(mask) for visit in run.visits.values()]
 
@@ -72,10 +102,12 @@ def verdict(results: Sequence[HostResult]) -> SmtpctlError | None:
 
 
 def _run(run: Crew, settings: Settings, confirm: Confirm) -> None:
+    if len(run.whole()) < len(run.visits):
+        return
     if run.each(lambda visit: visit.observe(exclusive=True), run.visits.values()):
         return
     changing = [visit for visit in run.visits.values() if visit.plan and not visit.plan.empty]
-    if not changing or not _permitted(run, changing, settings, confirm):
+    if (not changing and not settings.expected) or not _permitted(run, changing, settings, confirm):
         return
     try:
         # The barrier: nothing goes live anywhere unless every host of the run is staged and valid.
@@ -86,15 +118,21 @@ def _run(run: Crew, settings: Settings, confirm: Confirm) -> None:
 
 
 def _permitted(run: Crew, changing: Sequence[Visit], settings: Settings, confirm: Confirm) -> bool:
-    """Hand edits are not overwritten unless that was said; and somebody has to want this at all."""
-    if not settings.take_over:
-        for visit in changing:
-            if visit.plan and visit.plan.edited:
-                paths = ", ".join(visit.plan.edited)
-                visit.fail(HostError(visit.name, "plan", f"edited by hand on the host: {paths}"))
-        if any(visit.error for visit in changing):
-            return False
+    """Nothing moved since a saved plan; no hand edit is lost unless that was said; and somebody wants this at all."""
+    for visit in run.visits.values():
+        if visit.plan and (objection := _objection(visit.plan, settings)):
+            visit.fail(HostError(visit.name, "plan", objection))
+    if len(run.whole()) < len(run.visits):
+        return False
     return confirm({visit.name: visit.plan for visit in changing if visit.plan}) and not run.interrupted.is_set()
+
+
+def _objection(plan: HostPlan, settings: Settings) -> str:
+    if plan.host in settings.expected and (difference := moved(settings.expected[plan.host], plan)):
+        return f"not as it was when the plan was saved: {difference}"
+    if plan.edited and not settings.take_over:
+        return f"edited by hand on the host: {', '.join(plan.edited)}"
+    return ""
 
 
 def _go_live(run: Crew, changing: Sequence[Visit], settings: Settings) -> None:

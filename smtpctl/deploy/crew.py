@@ -9,11 +9,14 @@ from contextlib import contextmanager
 
 from smtpctl.deploy.visit import Report, Visit
 from smtpctl.errors import SmtpctlError
-from smtpctl.model.artifacts import DesiredHost
 from smtpctl.transport.connection import Target, operator
 
 #: More connections at once gain nothing: the key exchanges share this machine's processors.
 WORKERS = 32
+
+
+#: A step that is going on, by visit.
+Work = list[tuple[Visit, Future[object]]]
 
 
 class Crew:
@@ -24,13 +27,23 @@ class Crew:
         self.interrupted = threading.Event()
         self._pool = pool
 
+    def whole(self) -> list[Visit]:
+        """Visits on which nothing has failed."""
+        return [visit for visit in self.visits.values() if visit.error is None]
+
     def each(self, step: Callable[[Visit], object], visits: Iterable[Visit]) -> list[Visit]:
         """Run ``step`` on ``visits`` in parallel and wait for all; those on which it failed, with their error noted."""
-        chosen = list(visits)
-        futures = [self._pool.submit(step, visit) for visit in chosen]
-        self._wait(futures)
+        return self.finish(self.begin(step, visits))
+
+    def begin(self, step: Callable[[Visit], object], visits: Iterable[Visit]) -> Work:
+        """Start ``step`` on ``visits`` in parallel."""
+        return [(visit, self._pool.submit(step, visit)) for visit in visits]
+
+    def finish(self, work: Work) -> list[Visit]:
+        """Wait for all of ``work``; the visits on which it failed, with their error noted."""
+        self._wait([future for _, future in work])
         failed = []
-        for visit, future in zip(chosen, futures, strict=True):
+        for visit, future in work:
             error = future.exception()
             if isinstance(error, SmtpctlError):
                 visit.fail(error)
@@ -51,10 +64,10 @@ class Crew:
 
 
 @contextmanager
-def crew(targets: Mapping[str, Target], desired: Mapping[str, DesiredHost], report: Report) -> Iterator[Crew]:
-    """Visits to all hosts of ``desired``; their connections, and so their locks, end with it."""
+def crew(targets: Mapping[str, Target], report: Report) -> Iterator[Crew]:
+    """Visits to all of ``targets``; their connections, and so their locks, end with it."""
     holder = operator()
-    visits = [Visit(targets[host], desired[host], holder, report) for host in desired]
+    visits = [Visit(target, holder, report) for target in targets.values()]
     with ThreadPoolExecutor(max(1, min(WORKERS, len(visits)))) as pool:
         try:
             yield Crew(visits, pool)

@@ -8,8 +8,8 @@ from typing import Any
 
 from smtpctl.errors import HostError, SmtpctlError, TransportError
 from smtpctl.model.artifacts import DesiredHost
-from smtpctl.model.plans import HostPlan
-from smtpctl.model.records import Event, HostResult, Outcome
+from smtpctl.model.plans import HostPlan, ObservedHost
+from smtpctl.model.records import Event, HistoryEntry, HostResult, Outcome
 from smtpctl.plan import plan_host
 from smtpctl.transport import requests
 from smtpctl.transport.connection import Target
@@ -25,12 +25,16 @@ RETRY_SECONDS = 1.0
 
 
 class Visit:
-    """Steps of a run on one host, in order: observe, stage, go_live, confirm. Any of them may raise SmtpctlError."""
+    """Steps of a run on one host, in order: connect, observe, stage, go_live, confirm; any may raise SmtpctlError.
 
-    def __init__(self, target: Target, desired: DesiredHost, holder: str, report: Report) -> None:
+    What is desired is given between the first two: it is rendered while connections are made, or asked of the host.
+    """
+
+    def __init__(self, target: Target, holder: str, report: Report) -> None:
         self.target = target
-        self.desired = desired
         self.holder = holder
+        self.desired: DesiredHost | None = None
+        self.observed: ObservedHost | None = None
         self.plan: HostPlan | None = None
         self.outcome = Outcome.UNTOUCHED
         self.error: SmtpctlError | None = None
@@ -45,13 +49,27 @@ class Visit:
     def name(self) -> str:
         return self.target.host
 
-    def observe(self, *, exclusive: bool) -> HostPlan:
-        """Connect, lock, and plan from what is there."""
+    def connect(self) -> None:
+        """Sign in and start the agent."""
         self._host = Host(self.target, self.holder)
-        answer = self._host.ask(requests.observe(self.desired, exclusive=exclusive), on_step=self._step)
+
+    def recall(self, revision: str) -> None:
+        """Desire what a kept revision of this host was; the one before the current, where none is named."""
+        answer = self._connected().ask({"do": "recall", "revision": revision})
+        self.desired = requests.recalled(self.name, answer)
+
+    def history(self) -> tuple[HistoryEntry, ...]:
+        """What the host remembers of earlier applies."""
+        return requests.history(self.name, self._connected().ask({"do": "history"}))
+
+    def observe(self, *, exclusive: bool) -> HostPlan:
+        """Lock, and plan from what is there."""
+        desired = self._desired()
+        answer = self._connected().ask(requests.observe(desired, exclusive=exclusive), on_step=self._step)
         if recovered := answer.header["recovered"]:
             self._step("recover", recovered)
-        self.plan = plan_host(self.desired, requests.observed(self.name, answer))
+        self.observed = requests.observed(self.name, answer)
+        self.plan = plan_host(desired, self.observed)
         if self.plan.empty:
             self.finish(Outcome.UNCHANGED)
         return self.plan
@@ -70,7 +88,7 @@ class Visit:
         """Swap, reload, probe. The host leads itself back when that fails, and when nobody confirms."""
         plan = self._planned()
         request = requests.commit(
-            plan, self.desired, who=self.holder, kind=kind, keep=keep, confirm_seconds=confirm_seconds
+            plan, self._desired(), who=self.holder, kind=kind, keep=keep, confirm_seconds=confirm_seconds
         )
         self._patience = confirm_seconds + RETURN_SECONDS
         self._change(request)
@@ -162,7 +180,8 @@ class Visit:
             step = self.error.step if isinstance(self.error, HostError) else "connection"
             detail = self.error.detail if isinstance(self.error, HostError) else str(self.error)
         seconds = (self._ended or time.monotonic()) - self._began
-        return HostResult(self.name, self.outcome, self.desired.revision, round(seconds, 3), step, mask(detail))
+        revision = self.desired.revision if self.desired else ""
+        return HostResult(self.name, self.outcome, revision, round(seconds, 3), step, mask(detail))
 
     def _step(self, step: str, detail: str) -> None:
         self._report(Event(self.name, step, detail))
@@ -174,5 +193,10 @@ class Visit:
 
     def _connected(self) -> Host:
         if self._host is None:
-            raise HostError(self.name, "plan", "the host was not observed")
+            raise HostError(self.name, "connection", "there is none")
         return self._host
+
+    def _desired(self) -> DesiredHost:
+        if self.desired is None:
+            raise HostError(self.name, "plan", "nothing is desired of the host")
+        return self.desired

@@ -30,6 +30,24 @@ class HostResult:
 
 
 @dataclass(frozen=True, slots=True)
+class HistoryEntry:
+    """An apply that a host remembers. ``undone`` is when it was led back, or 0; ``reason`` says why; ``problems`` is
+    what could not be led back. ``changed`` holds (change, path) of its files."""
+
+    host: str
+    number: int
+    revision: str
+    previous: str
+    kind: str
+    who: str
+    begun: float
+    changed: tuple[tuple[str, str], ...]
+    undone: float = 0.0
+    reason: str = ""
+    problems: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     """Something begins or ends on a host while a run is going on."""
 

@@ -1,8 +1,10 @@
 """Desired and observed state to ordered steps, their explanation, and waves. Pure: no network, clock, process."""
 
 from smtpctl.model.plans import HostPlan, ObservedHost
+from smtpctl.plan.drift import findings
 from smtpctl.plan.host import plan_host
+from smtpctl.plan.saved import moved, save
 from smtpctl.plan.waves import waves
 from smtpctl.plan.words import explain, summary
 
-__all__ = ["HostPlan", "ObservedHost", "explain", "plan_host", "summary", "waves"]
+__all__ = ["HostPlan", "ObservedHost", "explain", "findings", "moved", "plan_host", "save", "summary", "waves"]

@@ -8,6 +8,9 @@ from fnmatch import fnmatchcase
 from smtpctl.model.artifacts import Action, DesiredHost, Service
 from smtpctl.model.plans import FileChange, ObservedHost, UnitAction, UnitFact, UnitStep
 
+#: What a reason asks for, and the reason in words.
+Reason = tuple[UnitAction, str]
+
 UNIT_FOLDERS = ("/etc/systemd/system/", "/usr/local/lib/systemd/system/")
 
 
@@ -16,7 +19,7 @@ def unit_steps(desired: DesiredHost, observed: ObservedHost, changes: Sequence[F
     stopped_stems = [
         unit.removesuffix(".service") for unit in units_to_mask(desired, observed) if _fact(observed, unit).running
     ]
-    steps = [_step(service, observed, changes, stopped_stems) for service in desired.services]
+    steps = [_step(service, desired, observed, changes, stopped_stems) for service in desired.services]
     return tuple(sorted((step for step in steps if step), key=lambda step: step.stage))
 
 
@@ -52,10 +55,14 @@ def changes_units(changes: Iterable[FileChange]) -> bool:
 
 
 def _step(
-    service: Service, observed: ObservedHost, changes: Sequence[FileChange], stopped_stems: Sequence[str]
+    service: Service,
+    desired: DesiredHost,
+    observed: ObservedHost,
+    changes: Sequence[FileChange],
+    stopped_stems: Sequence[str],
 ) -> UnitStep | None:
     fact = _fact(observed, service.unit)
-    reasons = _triggered(service, changes)
+    reasons = _triggered(service, changes) or _stale(service, fact, desired, observed)
     if _template_stem(service.unit) in stopped_stems:
         reasons.append((UnitAction.RESTART, "masking its main unit stops it too (PartOf)"))
     idle = _idle_reason(service, fact, observed)
@@ -70,14 +77,33 @@ def _step(
     return UnitStep(service.unit, service.stage, action, words, service.oneshot)
 
 
-def _triggered(service: Service, changes: Sequence[FileChange]) -> list[tuple[UnitAction, str]]:
+def _triggered(service: Service, changes: Sequence[FileChange]) -> list[Reason]:
     reasons = [
-        (UnitAction.RESTART if action is Action.RESTART else UnitAction.RELOAD, change.path)
+        (_action(action), change.path)
         for change in changes
         for pattern, action in service.triggers
         if fnmatchcase(change.path, pattern)
     ]
     return reasons + [(UnitAction.RESTART, change.path) for change in changes if _defines(change.path, service.unit)]
+
+
+def _stale(service: Service, fact: UnitFact, desired: DesiredHost, observed: ObservedHost) -> list[Reason]:
+    """Files that came after the service last read its files: a run that died, or a hand, left it on older ones."""
+    if not fact.running or not fact.changed:
+        return []
+    later = sorted(
+        path for path, written in observed.written.items() if written > fact.changed and path in desired.files
+    )
+    return [
+        (_action(action), f"runs on an older {path}")
+        for path in later
+        for pattern, action in service.triggers
+        if fnmatchcase(path, pattern)
+    ]
+
+
+def _action(action: Action) -> UnitAction:
+    return UnitAction.RESTART if action is Action.RESTART else UnitAction.RELOAD
 
 
 def _defines(path: str, unit: str) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
-from smtpctl.model.artifacts import DesiredHost
-from smtpctl.model.plans import FileFact, HostPlan, Kind, ObservedHost, OwnedFile, UnitFact
+from smtpctl.model.artifacts import Action, Check, DesiredHost, Probe, Service
+from smtpctl.model.plans import FileFact, HostPlan, KeptFile, Kind, ObservedHost, OwnedFile, UnitFact
+from smtpctl.model.records import HistoryEntry
 from smtpctl.transport.agent import PROTOCOL, frames
 
 #: Seconds within which the controller has to confirm what is live.
@@ -39,21 +41,23 @@ def observed(host: str, answer: frames.Message) -> ObservedHost:
         owned_masks=tuple(header["owned_masks"]),
         revision=header["revision"],
         unfinished=header["unfinished"],
+        written=header["written"],
     )
 
 
 def stage(plan: HostPlan) -> tuple[dict[str, Any], list[bytes]]:
     """Hand over what changes, for validation."""
-    blobs = {change.after.sha256: change.after.content for change in plan.files if change.after}
+    blobs = {
+        change.after.sha256: change.after.content
+        for change in plan.files
+        if change.after and not isinstance(change.after, KeptFile)
+    }
     request = {
         "do": "stage",
         "files": {change.path: _wanted(change.after) for change in plan.files},
         "packages": list(plan.packages),
         "sysusers": list(plan.sysusers),
-        "checks": [
-            {"name": check.name, "command": list(check.command), "fatal_output": list(check.fatal_output)}
-            for check in plan.checks
-        ],
+        "checks": [asdict(check) for check in plan.checks],
     }
     return request, list(blobs.values())
 
@@ -80,16 +84,7 @@ def commit(
             {"unit": step.unit, "stage": step.stage, "action": step.action, "oneshot": step.oneshot}
             for step in plan.steps
         ],
-        "probes": [
-            {
-                "name": probe.name,
-                "kind": probe.kind,
-                "target": probe.target,
-                "expect": probe.expect,
-                "deadline": probe.deadline,
-            }
-            for probe in plan.probes
-        ],
+        "probes": [asdict(probe) for probe in plan.probes],
     }
 
 
@@ -109,11 +104,51 @@ def record(plan: HostPlan, desired: DesiredHost, *, who: str, kind: str) -> dict
             }
             for path, file in sorted(desired.files.items())
         },
-        "services": [service.unit for service in desired.services],
+        "services": [
+            {"unit": s.unit, "stage": s.stage, "triggers": s.triggers, "oneshot": s.oneshot} for s in desired.services
+        ],
+        "checks": [asdict(check) for check in desired.checks],
+        "probes": [asdict(probe) for probe in desired.probes],
         "masks": list(desired.masked_units),
         "packages": list(desired.packages),
         "changed": [[change.change, change.path] for change in plan.files],
     }
+
+
+def recalled(host: str, answer: frames.Message) -> DesiredHost:
+    """A kept revision as a desired state. The host has the contents; those that differ came along, to be shown."""
+    record = answer.header["record"]
+    contents = dict(zip(answer.header["content_paths"], answer.blobs, strict=True))
+    return DesiredHost(
+        host=host,
+        files={path: _kept(path, file, contents.get(path, b"")) for path, file in record["files"].items()},
+        packages=tuple(record["packages"]),
+        services=tuple(_service(service) for service in record["services"]),
+        checks=tuple(_check(check) for check in record["checks"]),
+        probes=tuple(Probe(**probe) for probe in record["probes"]),
+        masked_units=tuple(record["masks"]),
+    )
+
+
+def history(host: str, answer: frames.Message) -> tuple[HistoryEntry, ...]:
+    """What a host remembers, oldest first."""
+    return tuple(
+        HistoryEntry(host=host, **{**entry, "changed": tuple((change, path) for change, path in entry["changed"])})
+        for entry in answer.header["entries"]
+    )
+
+
+def _kept(path: str, file: Mapping[str, Any], content: bytes) -> KeptFile:
+    return KeptFile(path, content, file["mode"], file["owner"], file["group"], file["secret"], file["sha256"])
+
+
+def _service(service: Mapping[str, Any]) -> Service:
+    triggers = tuple((pattern, Action(action)) for pattern, action in service["triggers"])
+    return Service(service["unit"], service["stage"], triggers, service["oneshot"])
+
+
+def _check(check: Mapping[str, Any]) -> Check:
+    return Check(check["name"], tuple(check["command"]), tuple(check["paths"]), tuple(check["fatal_output"]))
 
 
 def _must_stand(plan: HostPlan, before: FileFact) -> bool:
@@ -128,7 +163,9 @@ def _wanted(file: Any) -> dict[str, Any]:
 
 
 def _unit_fact(fact: Mapping[str, Any]) -> UnitFact:
-    return UnitFact(fact["load"], fact["active"], fact["sub"], fact["enabled"], fact["kind"], fact["remains"])
+    return UnitFact(
+        fact["load"], fact["active"], fact["sub"], fact["enabled"], fact["kind"], fact["remains"], fact["changed"]
+    )
 
 
 def _file_fact(fact: Mapping[str, Any]) -> FileFact:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from smtpctl.deploy.apply import Settings, apply_fleet, plan_fleet
+from smtpctl.deploy.apply import Settings, apply_fleet, kept, plan_fleet, rendered
 from smtpctl.lab import Lab, StateFolder
 from smtpctl.lab.image import images_folder
 from smtpctl.model.artifacts import Action, Check, DesiredHost, ManagedFile, Probe, Service
@@ -133,11 +133,28 @@ class Bench:
             confirm_seconds=confirm_seconds,
         )
         by_name = {host.host: host for host in wanted}
-        results = apply_fleet(self.targets, by_name, settings, note, agree, lambda text: text)
+        results = apply_fleet(
+            {host: self.targets[host] for host in by_name},
+            rendered(lambda: by_name),
+            settings,
+            note,
+            agree,
+            lambda text: text,
+        )
         return {result.host: result for result in results}
 
+    def rollback(self, host: str, revision: str = "") -> HostResult:
+        settings = Settings(order=lambda plans: [[host] for host in plans], kind="rollback")
+        targets = {host: self.targets[host]}
+        (result,) = apply_fleet(
+            targets, kept(revision), settings, self.events.append, lambda plans: True, lambda text: text
+        )
+        return result
+
     def plan(self, wanted: DesiredHost) -> HostPlan:
-        plans, errors = plan_fleet(self.targets, {wanted.host: wanted}, lambda event: None)
+        plans, errors = plan_fleet(
+            {wanted.host: self.targets[wanted.host]}, rendered(lambda: {wanted.host: wanted}), lambda event: None
+        )
         if errors:
             raise errors[0]
         return plans[wanted.host]

@@ -8,6 +8,7 @@ import os
 import pwd
 import stat
 from collections.abc import Iterable
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ _PROPERTIES = {
     "InvocationID": "invocation",
     "ConditionResult": "condition",
     "ConditionTimestampMonotonic": "checked",
+    "StateChangeTimestamp": "changed",
 }
 
 ABSENT: dict[str, Any] = {"kind": "absent"}
@@ -52,6 +54,14 @@ def file_fact(path: str) -> dict[str, Any]:
         with Path(path).open("rb") as file:
             fact.update(kind="file", sha256=hashlib.file_digest(file, "sha256").hexdigest())
     return fact
+
+
+def written_at(path: str) -> float:
+    """When the file at ``path`` came to stand there: renames set ctime, and no one can set it back. 0 for none."""
+    try:
+        return os.lstat(path).st_ctime
+    except (FileNotFoundError, NotADirectoryError):
+        return 0.0
 
 
 def content_for_diff(path: str, fact: dict[str, Any]) -> bytes | None:
@@ -83,7 +93,7 @@ def unit_facts(units: Iterable[str]) -> dict[str, dict[str, Any]]:
     names = list(dict.fromkeys(units))
     if not names:
         return {}
-    command = ["systemctl", "show", "--property", ",".join(_PROPERTIES), "--", *names]
+    command = ["systemctl", "show", "--timestamp=us+utc", "--property", ",".join(_PROPERTIES), "--", *names]
     result = processes.run(command, timeout=30)
     if result.code:
         raise StepError("observe", f"systemctl show: {result.output}")
@@ -103,7 +113,15 @@ def _unit_fact(block: str) -> dict[str, Any]:
     # A unit that was started but does not apply to this machine (chrony in a container) is as it should be.
     if fact["active"] == "inactive" and fact["condition"] == "no" and fact["checked"] not in ("", "0"):
         fact["active"] = "skipped"
+    fact["changed"] = _seconds(fact["changed"])
     return fact
+
+
+def _seconds(timestamp: str) -> float:
+    """Seconds since the epoch of systemd's ``Sat 2026-11-22 01:02:03.456789 UTC``; 0 for none."""
+    if not timestamp:
+        return 0.0
+    return datetime.strptime(f"{timestamp} +0000", "%a %Y-%m-%d %H:%M:%S.%f UTC %z").timestamp()
 
 
 @cache

@@ -40,6 +40,7 @@ class Session:
             "confirm": self.confirm,
             "undo": self.lead_back,
             "abandon": self.abandon,
+            "recall": self.recall,
             "history": self.history,
         }
         while (message := self._next()) is not None:
@@ -62,7 +63,10 @@ class Session:
             raise StepError("observe", f"the controller speaks version {request['protocol']}, this agent {PROTOCOL}")
         recovered = self._take_lock(request["exclusive"])
         current = self.store.current() or {}
+        _refuse_newer(current)
         owned: dict[str, Any] = current.get("files", {})
+        services = [service["unit"] for service in current.get("services", [])]
+        masks = current.get("masks", [])
         asked: dict[str, list[Any]] = request["files"]
         found = {path: facts.file_fact(path) for path in sorted({*asked, *owned})}
         unfinished = self.store.journal()
@@ -70,11 +74,12 @@ class Session:
             "answer": "observed",
             "revision": current.get("revision", ""),
             "owned": owned,
-            "owned_services": current.get("services", []),
-            "owned_masks": current.get("masks", []),
+            "owned_services": services,
+            "owned_masks": masks,
             "files": found,
             "packages": facts.installed_packages(request["packages"]),
-            "units": facts.unit_facts([*request["units"], *current.get("services", []), *current.get("masks", [])]),
+            "units": facts.unit_facts([*request["units"], *services, *masks]),
+            "written": {path: facts.written_at(path) for path in asked if path in owned},
             "unfinished": f"begun by {unfinished['who']}" if unfinished else "",
             "recovered": recovered,
         }
@@ -154,8 +159,18 @@ class Session:
         return {"answer": "abandoned"}
 
     def history(self, message: frames.Message) -> dict[str, Any]:
-        """Everything that was committed or undone here."""
-        return {"answer": "history", "entries": self.store.history()}
+        """Everything that was committed or undone here, oldest first, without what it takes to bring it back."""
+        return {"answer": "history", "entries": [_entry(journal) for journal in self.store.history()]}
+
+    def recall(self, message: frames.Message) -> dict[str, Any]:
+        """A kept revision, with the contents that differ from what stands here now; never those of secret files."""
+        record = self.store.find(message.header["revision"])
+        paths, contents = [], []
+        for path, file in record["files"].items():
+            if not file["secret"] and facts.file_fact(path).get("sha256") != file["sha256"]:
+                paths.append(path)
+                contents.append(self.store.get(file["sha256"]))
+        return {"answer": "recalled", "record": record, "content_paths": paths, "contents": contents}
 
     # -- parts
 
@@ -238,6 +253,19 @@ def _differing(found: dict[str, Any], asked: dict[str, list[Any]], owned: dict[s
             paths.append(path)
             contents.append(content)
     return {"content_paths": paths, "contents": contents}
+
+
+def _refuse_newer(current: dict[str, Any]) -> None:
+    if current.get("protocol", PROTOCOL) > PROTOCOL:
+        raise StepError(
+            "observe",
+            f"a newer smtpctl changed this host last (version {current['protocol']}; this one has {PROTOCOL})",
+        )
+
+
+def _entry(journal: dict[str, Any]) -> dict[str, Any]:
+    names = ("number", "revision", "previous", "kind", "who", "begun", "changed", "undone", "reason", "problems")
+    return {name: journal[name] for name in names if name in journal}
 
 
 def open_channel(first: frames.Message | None) -> Channel:

@@ -21,6 +21,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from . import StepError
+
 BASE = Path("/var/lib/smtpctl")
 
 
@@ -88,6 +90,17 @@ class Store:
         files = self.revision_files()
         return _load(files[-1]) if files else None
 
+    def find(self, wanted: str) -> dict[str, Any]:
+        """The newest kept revision whose number is, or whose name begins with, ``wanted``; empty: the one before."""
+        files = self.revision_files()
+        found = [path for path in files if _matches(path, wanted)][-1:] if wanted else files[-2:-1]
+        record = _load(found[0]) if found else None
+        if record is None:
+            kept = ", ".join(path.stem.lstrip("0") for path in files) or "none"
+            what = f"no revision {wanted}" if wanted else "no revision before this one"
+            raise StepError("recall", f"{what} is kept on this host; kept are: {kept}")
+        return record
+
     def revision_files(self) -> list[Path]:
         """Committed revisions, oldest first."""
         return sorted(self.revisions.glob("*.json")) if self.revisions.is_dir() else []
@@ -113,6 +126,11 @@ class Store:
         for path in self.objects.iterdir():
             if path.name not in named:
                 path.unlink()
+
+
+def _matches(path: Path, wanted: str) -> bool:
+    number, _, name = path.stem.partition("-")
+    return number.lstrip("0") == wanted or (len(wanted) >= 4 and name.startswith(wanted))
 
 
 def objects_of(journal: dict[str, Any]) -> set[str]:

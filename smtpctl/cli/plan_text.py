@@ -1,0 +1,67 @@
+"""How plans look: on a terminal, and as JSON. Secrets are masked in both."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import click
+
+from smtpctl.model.plans import HostPlan
+from smtpctl.plan import explain, summary
+
+Mask = Callable[[str], str]
+
+
+def show_plans(plans: Mapping[str, HostPlan], mask: Mask) -> None:
+    """Effects first, then every step with its reasons, then the differences; what hosts share stands once."""
+    for names, line in _shared({name: summary(plan) for name, plan in plans.items()}):
+        click.echo(f"{names}: {line}")
+    for names, line in _shared({name: "\n".join(f"  {step}" for step in explain(p)) for name, p in plans.items()}):
+        if line:
+            click.echo(f"\n{names}, in this order:\n{line}")
+    shared: dict[tuple[str, str], list[str]] = {}
+    for name, plan in plans.items():
+        for change in plan.files:
+            shared.setdefault((f"{change.change} {change.path}", change.diff), []).append(name)
+    for (title, diff), hosts in shared.items():
+        click.echo(f"\n{', '.join(hosts)}: {title}")
+        click.echo(mask(diff), nl=False)
+    for name, plan in plans.items():
+        if plan.edited:
+            click.echo(f"\n{name}: edited by hand, not overwritten without --take-over: {', '.join(plan.edited)}")
+
+
+def plan_document(plan: HostPlan, mask: Mask) -> dict[str, Any]:
+    """One host's plan for machines."""
+    return {
+        "summary": summary(plan),
+        "changes": not plan.empty,
+        "revision": plan.revision,
+        "observed_revision": plan.observed_revision,
+        "fingerprint": plan.fingerprint,
+        "steps": explain(plan),
+        "packages": plan.packages,
+        "files": [
+            {
+                "path": change.path,
+                "change": change.change,
+                "edited": change.edited,
+                "foreign": change.foreign,
+                "diff": mask(change.diff),
+            }
+            for change in plan.files
+        ],
+        "units": [
+            {"unit": step.unit, "stage": step.stage, "action": step.action, "reasons": step.reasons}
+            for step in plan.steps
+        ],
+    }
+
+
+def _shared(lines: Mapping[str, str]) -> list[tuple[str, str]]:
+    """(hosts, text) for each distinct text."""
+    by_text: dict[str, list[str]] = {}
+    for name, text in lines.items():
+        by_text.setdefault(text, []).append(name)
+    return [(", ".join(names), text) for text, names in by_text.items()]
