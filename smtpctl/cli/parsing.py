@@ -6,51 +6,20 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from smtpctl.maillog import phrases
-from smtpctl.maillog.events import Foreign, Happening, Phrase, Policy, Unknown
-from smtpctl.maillog.lines import LineReader, repetitions
+from smtpctl.maillog.reading import LogReader
+from smtpctl.maillog.recorder import Recorder, Said
 from smtpctl.model.deliveries import datetime_of, moment_of
 
 
 def documents_of(lines: Iterable[bytes]) -> Iterator[dict[str, Any]]:
     """For each line its event, queue id, instance and every field; event ``unknown`` when it is not understood."""
     zone = datetime.now().astimezone().tzinfo or UTC
-    reader = LineReader(moment_of(datetime.now(UTC)), zone)
+    recorder = Recorder()
+    reader = LogReader(recorder, moment_of(datetime.now(UTC)), zone)
     for line in lines:
-        bare = line.rstrip(b"\r\n")
-        moment, origin, happening = reader.read(bare)
-        count, happening = repetitions(happening, origin)
-        kind, queue_id, fields = describe(happening)
-        yield {
-            "at": datetime_of(moment).isoformat(),
-            "host": _text(origin.host),
-            "instance": _text(origin.instance),
-            "service": _text(origin.service),
-            "daemon": _text(origin.daemon),
-            "pid": _text(origin.pid),
-            "event": kind,
-            "queue_id": queue_id,
-            "fields": fields,
-            **({"repeated": count} if count > 1 else {}),
-        }
-
-
-def describe(happening: Happening) -> tuple[str, str | None, dict[str, Any]]:
-    """(event, queue id, fields) of what a line says."""
-    fields: dict[str, Any]
-    if isinstance(happening, Phrase):
-        found = phrases.fields_of(happening.text) or {"text": happening.text}
-        return happening.kind, _optional(happening.queue_id), {name: _text(value) for name, value in found.items()}
-    if isinstance(happening, Policy):
-        fields = {_text(name): _text(value) for name, value in happening.fields.items()}
-        return "policy", _optional(happening.queue_id), fields
-    if isinstance(happening, Foreign):
-        return "foreign", None, {"text": _text(happening.text)}
-    values = happening._asdict()
-    queue_id = values.pop("queue_id", None)
-    fields = {name: _value(value) for name, value in values.items() if value is not None}
-    kind = "unknown" if isinstance(happening, Unknown) else type(happening).__name__.lower()
-    return kind, _optional(queue_id), fields
+        reader.read(line.rstrip(b"\r\n") + b"\n")
+        yield from (_document(said) for said in recorder.said)
+        recorder.said.clear()
 
 
 def text_of_document(document: dict[str, Any]) -> str:
@@ -59,12 +28,19 @@ def text_of_document(document: dict[str, Any]) -> str:
     return f"{document['at']} {document['instance']} {document['event']} {document['queue_id'] or '-'} {fields}"
 
 
-def _value(value: object) -> object:
-    return _text(value) if isinstance(value, bytes) else value
-
-
-def _optional(value: bytes | None) -> str | None:
-    return None if value is None else _text(value)
+def _document(said: Said) -> dict[str, Any]:
+    origin = said.origin
+    return {
+        "at": datetime_of(said.at).isoformat(),
+        "host": _text(origin.host),
+        "instance": _text(origin.instance),
+        "service": _text(origin.service),
+        "daemon": _text(origin.daemon),
+        "pid": _text(origin.pid),
+        "event": said.event,
+        "queue_id": None if said.queue_id is None else _text(said.queue_id),
+        "fields": {name: _text(value) if isinstance(value, bytes) else value for name, value in said.fields.items()},
+    }
 
 
 def _text(value: bytes) -> str:

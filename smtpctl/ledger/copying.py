@@ -1,6 +1,7 @@
 """Rows in PostgreSQL's binary COPY format (the manual's page on COPY, "Binary Format").
 
 Built by hand, because a row of the ledger is mostly text that is bytes already: a field is its length and its bytes.
+Parts that stand in many rows (a place, a route, a relay, delays) are encoded once and remembered.
 """
 
 from __future__ import annotations
@@ -8,10 +9,10 @@ from __future__ import annotations
 import ipaddress
 import json
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 
-from smtpctl.model.deliveries import Delivery, Event, Message
+from smtpctl.model.deliveries import Client, Delays, Delivery, Event, Message, Outcome, Place, Relay, Route
 
 NULL = b"\xff\xff\xff\xff"
 HEADER = b"PGCOPY\n\xff\r\n\x00" + b"\0" * 8
@@ -20,106 +21,89 @@ TRAILER = b"\xff\xff"
 _int2 = struct.Struct("!ih").pack
 _int4 = struct.Struct("!ii").pack
 _int8 = struct.Struct("!iq").pack
-_real = struct.Struct("!if").pack
-_reals = struct.Struct("!ifififif").pack
-_NO_REALS = NULL * 4
+_length = struct.Struct("!i").pack
+_delays = struct.Struct("!ififififif").pack
 
 MESSAGE_COLUMNS = (
-    "id, started_at, ended_at, source, host, instance, queue_id, origin, role, pool, stream, credential, client_name, "
-    "client_address, message_id, sender, sender_domain, size, recipients, activations, first_active_at, parent, "
-    "parent_kind, end_kind"
+    "id, started_at, source, host, ended_at, instance, role, pool, stream, queue_id, origin, client_name, "
+    "client_address, credential, message_id, sender, sender_domain, size, recipients, activations, first_active_at, "
+    "parent, parent_kind, end_kind"
 )
 DELIVERY_COLUMNS = (
-    "id, at, message, source, host, instance, role, pool, stream, recipient, original_recipient, domain, provider, "
-    "transport, source_address, relay_name, relay_address, relay_port, connection_use, delay, delay_queue, "
-    "delay_manager, delay_connect, delay_transfer, tls, status, dsn, reply_code, reply, queued_as, hardness, category"
+    "id, at, message, recipient, source, host, instance, role, pool, stream, original_recipient, transport, "
+    "source_address, domain, provider, relay_name, relay_address, relay_port, connection_use, delay, delay_queue, "
+    "delay_manager, delay_connect, delay_transfer, status, dsn, tls, hardness, category, reply_code, reply, queued_as"
 )
 EVENT_COLUMNS = "id, at, source, host, instance, kind, message, sender, recipient, detail"
-_MESSAGE_HEAD = struct.Struct("!hiqiq")
-_DELIVERY_HEAD = struct.Struct("!hiqiqiq")
+_message_head = struct.Struct("!hiqiq").pack
+_delivery_head = struct.Struct("!hiqiqiqiq").pack
 
-Number = Callable[[bytes], int]
+Numbers = Mapping[bytes, int]
 
 
-def message_row(message: Message, base: int, constants: bytes, number_of: Mapping[bytes, int]) -> bytes:
-    """One row of ``messages``. ``base`` is added to the row's number, ``constants`` are the encoded source and host."""
-    sender = message.sender
+def message_row(message: Message, base: int, constants: bytes, numbers: Numbers) -> bytes:
+    """One row of ``messages``. ``base`` is added to the row's number, ``constants`` are the encoded source and host,
+    ``numbers`` are those of addresses."""
+    (number, started_at, ended_at, place, queue_id, origin, client, message_id, sender, size, recipients, activations,
+     first_active_at, parent, parent_kind, end_kind) = message  # fmt: skip
     return b"".join(
         (
-            _MESSAGE_HEAD.pack(24, 8, base + message.id, 8, message.started_at),
-            long(message.ended_at),
+            _message_head(24, 8, base + number, 8, started_at),
             constants,
-            text(message.instance),
-            text(message.queue_id),
-            text(message.origin),
-            text(message.role),
-            text(message.pool),
-            text(message.stream),
-            text(message.credential),
-            text(message.client_name),
-            address(message.client_address),
-            text(message.message_id),
-            long(number_of[sender] if sender else None),
+            long(ended_at),
+            _place(place),
+            text(queue_id),
+            word(origin),
+            _client(client),
+            text(message_id),
+            _int8(8, numbers[sender]) if sender else NULL,
             NULL if sender is None else text(domain_of(sender)),
-            long(message.size),
-            integer(message.recipients),
-            _int4(4, message.activations),
-            long(message.first_active_at),
-            NULL if message.parent is None else _int8(8, base + message.parent),
-            text(message.parent_kind),
-            text(message.end_kind),
+            long(size),
+            integer(recipients),
+            _int4(4, activations),
+            long(first_active_at),
+            NULL if parent is None else _int8(8, base + parent),
+            word(parent_kind),
+            word(end_kind),
         )
     )
 
 
-def delivery_row(delivery: Delivery, base: int, constants: bytes, number_of: Mapping[bytes, int]) -> bytes:
+def delivery_row(delivery: Delivery, base: int, constants: bytes, numbers: Numbers) -> bytes:
     """One row of ``deliveries``."""
-    original = delivery.original_recipient
-    verdict = delivery.verdict
+    (number, at, message, place, recipient, original, route, relay, connection_use, delays, outcome, reply_code, reply,
+     queued_as) = delivery  # fmt: skip
     return b"".join(
         (
-            _DELIVERY_HEAD.pack(32, 8, base + delivery.id, 8, delivery.at, 8, base + delivery.message),
+            _delivery_head(32, 8, base + number, 8, at, 8, base + message, 8, numbers[recipient]),
             constants,
-            text(delivery.instance),
-            text(delivery.role),
-            text(delivery.pool),
-            text(delivery.stream),
-            _int8(8, number_of[delivery.recipient]),
-            NULL if original is None else _int8(8, number_of[original]),
-            text(delivery.domain),
-            text(delivery.provider),
-            text(delivery.transport),
-            address(delivery.source_address),
-            text(delivery.relay_name),
-            address(delivery.relay_address),
-            integer(delivery.relay_port),
-            integer(delivery.connection_use),
-            NULL if delivery.delay is None else _real(4, delivery.delay),
-            _delays(delivery.delays),
-            text(delivery.tls),
-            text(delivery.status),
-            text(delivery.dsn),
-            NULL if delivery.reply_code is None else _int2(2, delivery.reply_code),
-            text(delivery.reply),
-            text(delivery.queued_as),
-            _word(verdict.hardness if verdict else None),
-            _word(verdict.category if verdict else None),
+            _place(place),
+            NULL if original is None else _int8(8, numbers[original]),
+            _route(route),
+            _relay(relay),
+            NULL if connection_use is None else _int4(4, connection_use),
+            _NO_DELAYS if delays is None else _delays_of(delays),
+            _outcome(outcome),
+            NULL if reply_code is None else _int2(2, reply_code),
+            _length(len(reply)),
+            reply,
+            NULL if queued_as is None else _length(len(queued_as)) + queued_as,
         )
     )
 
 
-def event_row(event: Event, base: int, constants: bytes, number_of: Mapping[bytes, int]) -> bytes:
+def event_row(event: Event, base: int, constants: bytes, numbers: Numbers) -> bytes:
     """One row of ``events``."""
     detail = b"\x01" + json.dumps(event.detail, ensure_ascii=False).encode()
     return b"".join(
         (
-            _MESSAGE_HEAD.pack(10, 8, base + event.id, 8, event.at),
+            _message_head(10, 8, base + event.id, 8, event.at),
             constants,
-            text(event.instance),
-            _word(event.kind),
+            word(event.instance),
+            word(event.kind.encode()),
             NULL if event.message is None else _int8(8, base + event.message),
-            long(number_of[event.sender] if event.sender else None),
-            long(number_of[event.recipient] if event.recipient else None),
+            long(numbers[event.sender] if event.sender else None),
+            long(numbers[event.recipient] if event.recipient else None),
             text(detail),
         )
     )
@@ -137,7 +121,13 @@ def domain_of(mailbox: bytes) -> bytes:
 
 def text(value: bytes | None) -> bytes:
     """A field of text."""
-    return NULL if value is None else len(value).to_bytes(4, "big") + value
+    return NULL if value is None else _length(len(value)) + value
+
+
+@lru_cache(maxsize=4096)
+def word(value: bytes | None) -> bytes:
+    """A field of text that stands in many rows."""
+    return text(value)
 
 
 def long(value: int | None) -> bytes:
@@ -150,7 +140,6 @@ def integer(value: int | None) -> bytes:
     return NULL if value is None else _int4(4, value)
 
 
-@lru_cache(maxsize=10_000)
 def address(value: bytes | None) -> bytes:
     """A field of type inet; null for what is no address (``unknown``)."""
     if value is None:
@@ -164,13 +153,37 @@ def address(value: bytes | None) -> bytes:
     return text(bytes((2 if parsed.version == 4 else 3, parsed.max_prefixlen, 0, len(packed))) + packed)
 
 
-@lru_cache(maxsize=1000)
-def _word(value: str | None) -> bytes:
-    return NULL if value is None else text(value.encode())
+@lru_cache(maxsize=4096)
+def _place(place: Place) -> bytes:
+    return text(place.instance) + text(place.role) + text(place.pool) + text(place.stream)
 
 
-def _delays(delays: tuple[float, float, float, float] | None) -> bytes:
-    if delays is None:
-        return _NO_REALS
-    before, manager, connecting, transferring = delays
-    return _reals(4, before, 4, manager, 4, connecting, 4, transferring)
+@lru_cache(maxsize=4096)
+def _client(client: Client) -> bytes:
+    return text(client.name) + address(client.address) + text(client.credential)
+
+
+@lru_cache(maxsize=16_384)
+def _route(route: Route) -> bytes:
+    return text(route.transport) + address(route.source_address) + text(route.domain) + text(route.provider)
+
+
+@lru_cache(maxsize=16_384)
+def _relay(relay: Relay) -> bytes:
+    return text(relay.name) + address(relay.address) + integer(relay.port)
+
+
+@lru_cache(maxsize=16_384)
+def _delays_of(delays: Delays) -> bytes:
+    total, before_manager, in_manager, connecting, transferring = delays
+    return _delays(4, total, 4, before_manager, 4, in_manager, 4, connecting, 4, transferring)
+
+
+@lru_cache(maxsize=4096)
+def _outcome(outcome: Outcome) -> bytes:
+    verdict = outcome.verdict
+    judged = NULL * 2 if verdict is None else text(verdict.hardness.encode()) + text(verdict.category.encode())
+    return text(outcome.status) + text(outcome.dsn or None) + text(outcome.tls) + judged
+
+
+_NO_DELAYS = NULL * 5

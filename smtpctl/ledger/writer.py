@@ -160,14 +160,16 @@ def _copy(cursor: psycopg.Cursor[Any], table: str, columns: str, encoded: list[b
 
 
 def _addresses(rows: Rows) -> set[bytes]:
+    """Every address that the rows name. The null sender is none; an empty recipient is one, however odd."""
     found = {message.sender for message in rows.messages} | {message.sender for message in rows.updates}
-    for delivery in rows.deliveries:
-        found.add(delivery.recipient)
-        found.add(delivery.original_recipient)
     for event in rows.events:
         found.add(event.sender)
         found.add(event.recipient)
-    return {item for item in found if item}
+    found.discard(b"")
+    for delivery in rows.deliveries:
+        found.add(delivery.recipient)
+        found.add(delivery.original_recipient)
+    return {item for item in found if item is not None}
 
 
 def _change(message: Message, base: int, numbers: dict[bytes, int]) -> dict[str, Any]:
@@ -185,24 +187,23 @@ def _change(message: Message, base: int, numbers: dict[bytes, int]) -> dict[str,
     if message.sender is not None:
         change["sender"] = numbers[message.sender] if message.sender else None
         change["sender_domain"] = copying.domain_of(message.sender).decode()
-    if copying.address(message.client_address) != copying.NULL and message.client_address is not None:
-        change["client_address"] = message.client_address.decode().removeprefix("IPv6:")
-    for name in _TEXTS:
-        value = getattr(message, name)
-        change[name] = None if value is None else value.decode()
+    client, place = message.client, message.place
+    if client.address is not None and copying.address(client.address) != copying.NULL:
+        change["client_address"] = client.address.decode().removeprefix("IPv6:")
+    texts = {
+        "origin": message.origin,
+        "instance": place.instance,
+        "role": place.role,
+        "pool": place.pool,
+        "stream": place.stream,
+        "credential": client.credential,
+        "client_name": client.name,
+        "message_id": message.message_id,
+        "parent_kind": message.parent_kind,
+        "end_kind": message.end_kind,
+    }
+    change |= {name: value.decode() for name, value in texts.items() if value is not None}
     return {name: value for name, value in change.items() if value is not None}
-
-
-_TEXTS = (
-    "origin",
-    "pool",
-    "stream",
-    "credential",
-    "client_name",
-    "message_id",
-    "parent_kind",
-    "end_kind",
-)
 
 
 def _iso(moment: int | None) -> str | None:

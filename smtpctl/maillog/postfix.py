@@ -1,8 +1,8 @@
-"""What a line of a Postfix daemon says. ``understand`` is called for every line of a busy log: it slices and looks up,
-and leaves regular expressions to lines that are rare.
+"""What a line of a Postfix daemon says.
 
-Lines are told apart by the first three bytes after the queue id. That the daemon is a Postfix one is known already;
-which one it is does not matter, because the same text means the same thing everywhere.
+Lines are told apart by the first three bytes after the queue id; which daemon wrote them does not matter, because the
+same text means the same thing everywhere. Each reader below takes one kind, slices it, and leaves regular expressions
+to what is rare. A reader that does not know its line after all returns False, and the line is read as a rare one.
 """
 
 from __future__ import annotations
@@ -11,52 +11,35 @@ import re
 from collections.abc import Callable, Mapping
 
 from smtpctl.maillog import phrases
-from smtpctl.maillog.attempts import read_attempt
+from smtpctl.maillog.attempts import tell_attempt
 from smtpctl.maillog.decisions import ACTIONS, read_decision
-from smtpctl.maillog.events import (
-    Accepted,
-    Activated,
-    Expired,
-    Happening,
-    Identified,
-    Notified,
-    Phrase,
-    PickedUp,
-    Removed,
-    Superseded,
-    Unknown,
-)
+from smtpctl.maillog.listener import Listener, Origin
 
-#: Short form: microseconds in hexadecimal, then the inode. Long form: seconds in base 52, "z", inode in base 51.
+#: (moment, origin, queue id, text after it) -> whether the line was understood.
+Reader = Callable[[int, Origin, bytes, bytes], bool]
+
+#: Short form: microseconds in hexadecimal, then the inode. Long form: seconds and microseconds in base 52, "z", inode
+#: in base 51; no vowels, so that no id is a word.
 _QUEUE_ID = re.compile(
     rb"[0-9A-F]{6,26}|[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{10,20}z[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-y]{1,16}"
 )
+#: What stands before a colon in place of a queue id.
+NOT_QUEUE_IDS = frozenset((b"NOQUEUE", b"warning", b"fatal", b"panic", b"error", b"info", b"debug"))
 _NOTIFICATION = re.compile(rb"(sender|postmaster) (non-delivery|delay|delivery status) notification: (\w+)")
 _NOTIFICATION_KINDS = {b"non-delivery": b"bounce", b"delay": b"delay", b"delivery status": b"success"}
 _HANDED_IN = re.compile(rb"uid=(\d+) from=<(.*?)>(?: orig_id=(\w+))?", re.S)
-_ACCEPTED_FIELDS = re.compile(
-    rb"client=(?P<client>.*?)(?:, sasl_method=(?P<method>[^,]*))?(?:, sasl_username=(?P<username>.*?))?"
-    rb"(?:, sasl_sender=(?P<sender>.*?))?(?:, orig_queue_id=(?P<queue_id>\w+))?(?:, orig_client=(?P<original>.*?))?",
+#: A user name may hold anything, so a field ends where a later one begins.
+_MORE = re.compile(
+    rb"(?:, sasl_method=(?P<sasl_method>[^,]*))?(?:, sasl_username=(?P<sasl_username>.*?))?"
+    rb"(?:, sasl_sender=(?P<sasl_sender>.*?))?(?:, orig_queue_id=(?P<orig_queue_id>\w+))?"
+    rb"(?:, orig_client=(?P<orig_client>.*))?",
     re.S,
 )
-_SUPERSEDED = (b"requeued", b"placed on hold", b"released from hold", b"expired")
-_QUEUED_DAYS = b"message has been queued for "
-
-
-def understand(text: bytes) -> Happening:
-    """What ``text`` (all after ``daemon[pid]: ``) says."""
-    queue_id, colon, rest = text.partition(b": ")
-    if colon:
-        reader = _READERS.get(rest[:3])
-        if reader and queue_id.isalnum() and queue_id not in _NOT_QUEUE_IDS:
-            happening = reader(queue_id, rest)
-            if happening is not None:
-                return happening
-    elif text[:12] == b"connect from":
-        return Phrase("connect", None, text)
-    elif text[:15] == b"disconnect from":
-        return Phrase("disconnect", None, text)
-    return _understand_rare(text, queue_id, rest)
+#: rsyslog's abbreviation of equal lines, if somebody switched it on.
+_REPEATED = re.compile(rb"message repeated (\d+) times: \[ ?(.*)\]", re.S)
+_MOST_REPEATED = 100_000
+_CHANGES = (b"requeued", b"placed on hold", b"released from hold", b"expired")
+_NO_MORE: Mapping[bytes, bytes] = {}
 
 
 def is_queue_id(text: bytes) -> bool:
@@ -64,134 +47,178 @@ def is_queue_id(text: bytes) -> bool:
     return _QUEUE_ID.fullmatch(text) is not None
 
 
-def split_peer(text: bytes) -> tuple[bytes, bytes, bytes]:
-    """``name[address]:port`` in its parts; what is missing is empty."""
-    name, _, rest = text.partition(b"[")
-    address, _, port = rest.partition(b"]")
-    return name, address, port[1:]
+class PostfixReader:
+    """Reads the text after ``daemon[pid]: `` and tells a listener what it says."""
 
+    def __init__(self, listener: Listener) -> None:
+        self._tell = listener
+        #: By the first three bytes after the queue id.
+        self.readers: Mapping[bytes, Reader] = {
+            **{action[:3]: self._decided for action in ACTIONS},
+            b"cli": self._accepted,
+            b"mes": self._identified,
+            b"res": self._resent,
+            b"fro": self._active_or_expired,
+            b"to=": self._attempted,
+            b"rem": self._removed,
+            b"sen": self._notified,
+            b"pos": self._notified,
+            b"uid": self._picked_up,
+            b"req": self._changed,
+            b"pla": self._changed,
+            b"exp": self._changed,
+            b"rel": self._changed,
+        }
 
-_NOT_QUEUE_IDS = frozenset((b"NOQUEUE", b"warning", b"fatal", b"panic", b"error", b"info", b"debug"))
+    def read(self, at: int, origin: Origin, text: bytes) -> None:
+        """Any text. ``reading`` does the same in its own loop, for speed."""
+        queue_id, colon, rest = text.partition(b": ")
+        if not colon:
+            self.plain(at, origin, text)
+            return
+        reader = self.readers.get(rest[:3])
+        if (
+            reader is None
+            or queue_id in NOT_QUEUE_IDS
+            or not queue_id.isalnum()
+            or not reader(at, origin, queue_id, rest)
+        ):
+            self.rare(at, origin, text)
 
+    def plain(self, at: int, origin: Origin, text: bytes) -> None:
+        """A text without a colon: most often the beginning or end of a session."""
+        if text[:12] == b"connect from":
+            self._tell.phrased(at, origin, "connect", None, text)
+        elif text[:15] == b"disconnect from":
+            self._tell.phrased(at, origin, "disconnect", None, text)
+        else:
+            self.rare(at, origin, text)
 
-def _accepted(queue_id: bytes, rest: bytes) -> Happening | None:
-    if b", " not in rest:
-        name, address, port = split_peer(rest[7:])
-        return Accepted(queue_id, name, address, port)
-    match = _ACCEPTED_FIELDS.fullmatch(rest)
-    if not match:
-        return None
-    name, address, port = split_peer(match["client"])
-    return Accepted(
-        queue_id,
-        name,
-        address,
-        port,
-        match["method"],
-        match["username"],
-        match["sender"],
-        match["queue_id"],
-        match["original"],
-    )
+    def rare(self, at: int, origin: Origin, text: bytes) -> None:
+        """Decisions before the queue, everything in the table of phrases, and what is not understood."""
+        repeated = _REPEATED.fullmatch(text)
+        if repeated:
+            for _ in range(min(int(repeated[1]), _MOST_REPEATED)):
+                self.read(at, origin, repeated[2])
+            return
+        first, _, rest = text.partition(b": ")
+        if first == b"NOQUEUE":
+            if rest[:7] == b"client=":  # before a filter: the message gets its queue id behind it
+                self._tell.phrased(at, origin, "proxy-client", None, text)
+            elif not self._decided_by_word(at, origin, None, rest):
+                self._phrase(at, origin, None, rest)
+        elif first == b"warning":
+            self._warning(at, origin, text, rest)
+        elif rest and is_queue_id(first):
+            if not self._decided_by_word(at, origin, first, rest):
+                self._phrase(at, origin, first, rest)
+        else:
+            self._phrase(at, origin, None, text)
 
+    def _warning(self, at: int, origin: Origin, text: bytes, rest: bytes) -> None:
+        inner, colon, complaint = rest.partition(b": ")
+        if colon and is_queue_id(inner):
+            self._tell.phrased(at, origin, "warning", inner, complaint)
+        elif inner != b"reject" or not self._decided_by_word(at, origin, None, rest):
+            self._phrase(at, origin, None, text)
 
-def _identified(queue_id: bytes, rest: bytes) -> Happening | None:
-    if rest[:11] == b"message-id=":
-        return Identified(queue_id, _unbracketed(rest[11:]))
-    return None
+    def _decided_by_word(self, at: int, origin: Origin, queue_id: bytes | None, rest: bytes) -> bool:
+        action, colon, text = rest.partition(b": ")
+        decision = read_decision(queue_id, action, text) if colon and action.replace(b"-", b"").isalpha() else None
+        if decision is not None:
+            self._tell.decided(at, origin, decision)
+        return decision is not None
 
+    def _phrase(self, at: int, origin: Origin, queue_id: bytes | None, text: bytes) -> None:
+        kind = phrases.kind_of(text)
+        if kind is None:
+            self._tell.not_understood(at, origin, queue_id, text)
+        else:
+            self._tell.phrased(at, origin, kind, queue_id, text)
 
-def _resent(queue_id: bytes, rest: bytes) -> Happening | None:
-    if rest[:18] == b"resent-message-id=":
-        return Identified(queue_id, _unbracketed(rest[18:]), resent=True)
-    return None
+    # One reader a kind of line
+
+    def _accepted(self, at: int, origin: Origin, queue_id: bytes, rest: bytes) -> bool:
+        client, comma, _ = rest[7:].partition(b", ")
+        name, _, peer = client.partition(b"[")
+        address, bracket, port = peer.partition(b"]")
+        if not bracket:
+            return False
+        more = _NO_MORE
+        if comma:
+            match = _MORE.fullmatch(rest, 7 + len(client))
+            if match is None:
+                return False
+            more = {key.encode(): value for key, value in match.groupdict().items() if value is not None}
+        self._tell.accepted(at, origin, queue_id, name, address, port[1:], more)
+        return True
+
+    def _identified(self, at: int, origin: Origin, queue_id: bytes, rest: bytes) -> bool:
+        if rest[:11] != b"message-id=":
+            return False
+        self._tell.identified(at, origin, queue_id, _unbracketed(rest[11:]), False)
+        return True
+
+    def _resent(self, at: int, origin: Origin, queue_id: bytes, rest: bytes) -> bool:
+        if rest[:18] != b"resent-message-id=":
+            return False
+        self._tell.identified(at, origin, queue_id, _unbracketed(rest[18:]), True)
+        return True
+
+    def _active_or_expired(self, at: int, origin: Origin, queue_id: bytes, rest: bytes) -> bool:
+        """``from=<A>, size=N, nrcpt=M (queue active)`` or ``from=<A>, status=expired, returned to sender``."""
+        if rest[-15:] == b" (queue active)":
+            front, _, recipients = rest[5:-15].rpartition(b", nrcpt=")
+            sender, _, size = front.rpartition(b", size=")
+            if not size.isdigit() or not recipients.isdigit():
+                return False
+            self._tell.activated(at, origin, queue_id, _unbracketed(sender), int(size), int(recipients))
+            return True
+        sender, found, outcome = rest[5:].rpartition(b", status=")
+        if found:
+            self._tell.expired(at, origin, queue_id, _unbracketed(sender), outcome.partition(b",")[0])
+        return bool(found)
+
+    def _attempted(self, at: int, origin: Origin, queue_id: bytes, rest: bytes) -> bool:
+        if not tell_attempt(self._tell, at, origin, queue_id, rest):
+            self._tell.phrased(at, origin, "cut", queue_id, rest)
+        return True
+
+    def _removed(self, at: int, origin: Origin, queue_id: bytes, rest: bytes) -> bool:
+        if rest == b"removed":
+            self._tell.removed(at, origin, queue_id, b"")
+            return True
+        if rest[:9] == b"removed (" and rest[-1:] == b")":
+            self._tell.removed(at, origin, queue_id, rest[9:-1])
+            return True
+        return False
+
+    def _notified(self, at: int, origin: Origin, queue_id: bytes, rest: bytes) -> bool:
+        match = _NOTIFICATION.fullmatch(rest)
+        if match is not None:
+            kind = b"postmaster" if match[1] == b"postmaster" else _NOTIFICATION_KINDS[match[2]]
+            self._tell.notified(at, origin, queue_id, kind, match[3])
+        return match is not None
+
+    def _picked_up(self, at: int, origin: Origin, queue_id: bytes, rest: bytes) -> bool:
+        match = _HANDED_IN.fullmatch(rest)
+        if match is not None:
+            self._tell.picked_up(at, origin, queue_id, match[1], match[2], match[3])
+        return match is not None
+
+    def _changed(self, at: int, origin: Origin, queue_id: bytes, rest: bytes) -> bool:
+        if rest in _CHANGES:
+            self._tell.changed(at, origin, queue_id, rest)
+            return True
+        return False
+
+    def _decided(self, at: int, origin: Origin, queue_id: bytes, rest: bytes) -> bool:
+        if rest.partition(b": ")[0] not in ACTIONS:
+            return False
+        return self._decided_by_word(at, origin, queue_id, rest)
 
 
 def _unbracketed(value: bytes) -> bytes:
     if value[:1] == b"<":
         return value[1:-1] if value[-1:] == b">" else value[1:]
     return value
-
-
-def _from(queue_id: bytes, rest: bytes) -> Happening | None:
-    """``from=<A>, size=N, nrcpt=M (queue active)`` or ``from=<A>, status=expired, returned to sender``."""
-    if rest[-15:] == b" (queue active)":
-        front, _, recipients = rest[5:-15].rpartition(b", nrcpt=")
-        sender, _, size = front.rpartition(b", size=")
-        if size.isdigit() and recipients.isdigit():
-            return Activated(queue_id, sender[1:-1] if sender[:1] == b"<" else sender, int(size), int(recipients))
-        return None
-    sender, found, outcome = rest[5:].rpartition(b", status=")
-    if found:
-        status = outcome.partition(b",")[0]
-        return Expired(queue_id, sender[1:-1] if sender[:1] == b"<" else sender, status)
-    return None
-
-
-def _removed(queue_id: bytes, rest: bytes) -> Happening | None:
-    if rest == b"removed":
-        return Removed(queue_id, b"")
-    if rest[:9] == b"removed (" and rest[-1:] == b")":
-        return Removed(queue_id, rest[9:-1])
-    return None
-
-
-def _notified(queue_id: bytes, rest: bytes) -> Happening | None:
-    match = _NOTIFICATION.fullmatch(rest)
-    if not match:
-        return None
-    kind = b"postmaster" if match[1] == b"postmaster" else _NOTIFICATION_KINDS[match[2]]
-    return Notified(queue_id, kind, match[3])
-
-
-def _picked_up(queue_id: bytes, rest: bytes) -> Happening | None:
-    match = _HANDED_IN.fullmatch(rest)
-    return PickedUp(queue_id, match[1], match[2], match[3]) if match else None
-
-
-def _superseded(queue_id: bytes, rest: bytes) -> Happening | None:
-    return Superseded(queue_id, rest) if rest in _SUPERSEDED else None
-
-
-def _decided(queue_id: bytes | None, rest: bytes) -> Happening | None:
-    action, colon, text = rest.partition(b": ")
-    return read_decision(queue_id, action, text) if colon and action in ACTIONS else None
-
-
-_READERS: Mapping[bytes, Callable[[bytes, bytes], Happening | None]] = {
-    b"cli": _accepted,
-    b"mes": _identified,
-    b"res": _resent,
-    b"fro": _from,
-    b"to=": read_attempt,
-    b"rem": _removed,
-    b"sen": _notified,
-    b"pos": _notified,
-    b"uid": _picked_up,
-    b"req": _superseded,
-    b"pla": _superseded,
-    b"exp": _superseded,
-    b"rel": _superseded,
-} | {action[:3]: _decided for action in ACTIONS}
-
-
-def _understand_rare(text: bytes, first: bytes, rest: bytes) -> Happening:
-    """Decisions before the queue, everything in the table of phrases, and what is not understood."""
-    if first == b"NOQUEUE" and rest:
-        if rest[:7] == b"client=":  # a before-queue filter: the message gets its queue id behind it
-            return Phrase("proxy-client", None, text)
-        return _decided(None, rest) or _phrase(None, rest)
-    if first == b"warning" and rest:
-        inner, colon, complaint = rest.partition(b": ")
-        if colon and is_queue_id(inner):
-            return Phrase("warning", inner, complaint)
-        if inner == b"reject":
-            return _decided(None, rest) or Phrase("warning", None, text)
-    if rest and is_queue_id(first):
-        return _phrase(first, rest)
-    return _phrase(None, text)
-
-
-def _phrase(queue_id: bytes | None, text: bytes) -> Happening:
-    kind = phrases.kind_of(text)
-    return Phrase(kind, queue_id, text) if kind else Unknown(queue_id, text)

@@ -28,6 +28,11 @@ def datetime_of(moment: int) -> datetime:
     return EPOCH + timedelta(microseconds=moment)
 
 
+#: Makes a named tuple of its fields in a third of the time that calling its class takes; nothing checks them. For what
+#: is made for every line of a log.
+new_tuple = tuple.__new__
+
+
 class Hardness(StrEnum):
     """Whether trying again, or ever writing to that address again, makes sense."""
 
@@ -43,21 +48,69 @@ class Verdict(NamedTuple):
     category: str
 
 
+class Place(NamedTuple):
+    """Where in the fleet: an instance, and what the fleet knows of it."""
+
+    instance: bytes
+    role: bytes | None = None
+    pool: bytes | None = None
+    stream: bytes | None = None
+
+
+class Client(NamedTuple):
+    """Who handed a message in. ``credential`` is what it signed in with."""
+
+    name: bytes | None = None
+    address: bytes | None = None
+    credential: bytes | None = None
+
+
+class Route(NamedTuple):
+    """The way out: a transport, the address that it sends from, the recipient's domain, and the provider behind it."""
+
+    transport: bytes
+    source_address: bytes | None
+    domain: bytes
+    provider: bytes | None
+
+
+class Relay(NamedTuple):
+    """The next hop: ``name[address]:port``; a transport or socket has only a name, and ``none`` not even that."""
+
+    name: bytes | None
+    address: bytes | None
+    port: int | None
+
+
+class Delays(NamedTuple):
+    """Seconds since the message arrived, and their parts (Postfix's ``delay=`` and ``delays=a/b/c/d``)."""
+
+    total: float
+    before_manager: float
+    in_manager: float
+    connecting: float
+    transferring: float
+
+
+class Outcome(NamedTuple):
+    """How an attempt ended: Postfix's word, the enhanced status code, what TLS there was, and what a failure means."""
+
+    status: bytes
+    dsn: bytes
+    tls: bytes | None
+    verdict: Verdict | None
+
+
 class Message(NamedTuple):
     """One queue entry of one instance, as far as the log has told. In an update None means: as it was."""
 
     id: int
     started_at: int
     ended_at: int | None
-    instance: bytes
+    place: Place
     queue_id: bytes
     origin: bytes | None
-    role: bytes | None
-    pool: bytes | None
-    stream: bytes | None
-    credential: bytes | None
-    client_name: bytes | None
-    client_address: bytes | None
+    client: Client
     message_id: bytes | None
     sender: bytes | None
     size: int | None
@@ -75,29 +128,17 @@ class Delivery(NamedTuple):
     id: int
     at: int
     message: int
-    instance: bytes
-    role: bytes | None
-    pool: bytes | None
-    stream: bytes | None
+    place: Place
     recipient: bytes
     original_recipient: bytes | None
-    domain: bytes
-    provider: bytes | None
-    transport: bytes
-    source_address: bytes | None
-    relay_name: bytes | None
-    relay_address: bytes | None
-    relay_port: int | None
+    route: Route
+    relay: Relay
     connection_use: int | None
-    delay: float | None
-    delays: tuple[float, float, float, float] | None
-    tls: bytes | None
-    status: bytes
-    dsn: bytes | None
+    delays: Delays | None
+    outcome: Outcome
     reply_code: int | None
-    reply: bytes | None
+    reply: bytes
     queued_as: bytes | None
-    verdict: Verdict | None
 
 
 class Event(NamedTuple):

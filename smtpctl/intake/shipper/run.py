@@ -11,10 +11,11 @@ from smtpctl.intake.shipper.config import Config
 from smtpctl.intake.shipper.verdicts import classify
 from smtpctl.ledger.connection import Connection
 from smtpctl.ledger.writer import Checkpoint, Writer
-from smtpctl.maillog.events import Origin
+from smtpctl.maillog.entries import LATE
 from smtpctl.maillog.follower import Chunk, Follower, Position
-from smtpctl.maillog.lines import LineReader, repetitions
-from smtpctl.maillog.tracker import LATE, OpenMessage, Tracker
+from smtpctl.maillog.listener import Origin
+from smtpctl.maillog.reading import LogReader
+from smtpctl.maillog.tracker import OpenMessage, Tracker
 from smtpctl.model.deliveries import moment_of
 
 #: Seconds after which numbers of addresses are asked for anew.
@@ -34,7 +35,7 @@ class Run:
         self._tracker = Tracker(
             config.labels, classify, checkpoint.next_row, [OpenMessage(*message) for message in open_messages]
         )
-        self._reader = LineReader(_now(), config.timezone)
+        self._reader = LogReader(self._tracker, last or _now(), config.timezone)
         place = None
         if checkpoint.position:
             place = Position.restore(checkpoint.generation, checkpoint.position, checkpoint.marks)
@@ -82,25 +83,17 @@ class Run:
     def _track(self, chunk: Chunk) -> tuple[int, int]:
         """(number of lines, moment of the last one)."""
         self._reader.stamps.reference = _now()
-        read, track = self._reader.read, self._tracker.track
-        lines = clean(chunk.data).split(b"\n")
-        lines.pop()
-        moment = self.checkpoint.last_at or 0
-        for line in lines:
-            moment, origin, happening = read(line)
-            count, happening = repetitions(happening, origin)
-            for _ in range(count):
-                track(moment, origin, happening)
+        lines = self._reader.read(clean(chunk.data))
         if chunk.gap:
-            self._report_gap(moment, chunk.gap)
-        return len(lines), moment
+            self._report_gap(self._reader.last, chunk.gap)
+        return lines, self._reader.last
 
     def _report_gap(self, moment: int, gap: str) -> None:
         metrics.GAPS.inc()
-        self._tracker.report(moment, Origin(b"", b"shipper", b"", b"", b""), "gap", gap)
+        self._tracker.report(moment, Origin(self._config.host.encode(), b"shipper", b""), "gap", gap)
 
     def _store(self, position: Position, lines: int, last_at: int) -> None:
-        rows = self._tracker.take()
+        rows = self._tracker.take(last_at)
         after = replace(
             self.checkpoint,
             generation=position.generation,

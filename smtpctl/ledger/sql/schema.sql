@@ -366,11 +366,12 @@ $$;
 
 -- What a shipper needs to go on after a restart: the messages of its log that are in the queue, and those that ended so
 -- late that a line about them may still come. No addresses.
-CREATE OR REPLACE FUNCTION open_messages(of_source integer, ended_after timestamptz)
+DROP FUNCTION IF EXISTS open_messages(integer, timestamptz); -- its columns may have changed
+CREATE FUNCTION open_messages(of_source integer, ended_after timestamptz)
 RETURNS TABLE (id bigint, started_at timestamptz, ended_at timestamptz, instance text, queue_id text, origin text,
-               pool text, stream text, activations integer)
+               pool text, stream text, activations integer, identified boolean)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
-  SELECT id, started_at, ended_at, instance, queue_id, origin, pool, stream, activations
+  SELECT id, started_at, ended_at, instance, queue_id, origin, pool, stream, activations, message_id IS NOT NULL
   FROM ledger.messages WHERE source = of_source AND (ended_at IS NULL OR ended_at >= ended_after);
 $$;
 
@@ -379,6 +380,8 @@ CREATE OR REPLACE FUNCTION change_messages(of_source integer, changes jsonb) RET
 LANGUAGE sql SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
   UPDATE ledger.messages SET
     ended_at = coalesce(change.ended_at, messages.ended_at),
+    instance = coalesce(change.instance, messages.instance),
+    role = coalesce(change.role, messages.role),
     origin = coalesce(change.origin, messages.origin),
     pool = coalesce(change.pool, messages.pool),
     stream = coalesce(change.stream, messages.stream),
@@ -396,7 +399,7 @@ LANGUAGE sql SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
     parent_kind = coalesce(change.parent_kind, messages.parent_kind),
     end_kind = coalesce(change.end_kind, messages.end_kind)
   FROM jsonb_to_recordset(changes) AS change (
-    id bigint, started_at timestamptz, ended_at timestamptz, origin text, pool text, stream text, credential text,
+    id bigint, started_at timestamptz, ended_at timestamptz, instance text, role text, origin text, pool text, stream text, credential text,
     client_name text, client_address inet, message_id text, sender bigint, sender_domain text, size bigint,
     recipients integer, activations integer, first_active_at timestamptz, parent bigint, parent_kind text, end_kind text)
   WHERE messages.id = change.id AND messages.started_at = change.started_at AND messages.source = of_source;
