@@ -12,25 +12,28 @@ import json
 import os
 import socket
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from importlib.resources import files
 from time import monotonic_ns
-from typing import LiteralString
+from typing import Any, LiteralString, TypeAlias, TypeVar
 
 import psycopg
 from psycopg.errors import DeadlockDetected, SerializationFailure
+from psycopg.rows import TupleRow
 
 from policy_service.exchange import Answer, Exchange, KeyAnswer, Verdict
 from policy_service.leases import LONGEST_WAIT, Book, Sent
+from policy_service.loan import BEAT_EVERY, LOAN
 from policy_service.log import NOTICE, WARNING, log
 
 #: Housekeeping of the book, and the least pause between exchanges that no message waits for (seconds).
 TEND_EVERY = 0.1
 PAUSE = 0.02
 
-#: A connection that had nothing to say for so long is asked whether it is still there.
-PING_AFTER = 5.0
+#: A lease takes at most the room of its key divided by this and by the number of processes: near the limit that is
+#: none, and every message is decided by the database.
+DIVISOR = 8
 
 SWEEP_EVERY = 3600.0
 
@@ -45,6 +48,10 @@ SESSION = (
 )
 
 
+Connection: TypeAlias = psycopg.AsyncConnection[TupleRow]
+Result = TypeVar("Result")
+
+
 class LostError(Exception):
     """The database did not answer in time."""
 
@@ -57,14 +64,15 @@ def sql(name: str) -> LiteralString:
 class Link:
     """Keeps a book in touch with the database until ``stop``."""
 
-    def __init__(self, book: Book, conninfo: str, share: int) -> None:
+    def __init__(self, book: Book, conninfo: str, process: str) -> None:
         self.kick = asyncio.Event()
         self.counts: Counter[tuple[str, ...]] = Counter()
         self._book = book
         self._conninfo = conninfo
-        self._share = share
+        self._process = process
         self._stopping = False
         self._exchange_sql = sql("exchange")
+        self._beat_sql = sql("beat")
         self._said: str | None = None
 
     async def run(self) -> None:
@@ -87,7 +95,7 @@ class Link:
                     await self._pause(BACKOFF[min(attempt, len(BACKOFF) - 1)])
                     attempt += 1
         finally:
-            self._book.disconnect()
+            self._book.disconnect(monotonic_ns())
             sweeper.cancel()
 
     def stop(self) -> None:
@@ -95,7 +103,7 @@ class Link:
         self._stopping = True
         self.kick.set()
 
-    async def _connect(self) -> psycopg.AsyncConnection[tuple[str]]:
+    async def _connect(self) -> Connection:
         return await psycopg.AsyncConnection.connect(
             self._conninfo,
             autocommit=True,
@@ -108,47 +116,73 @@ class Link:
             tcp_user_timeout=2000,
         )
 
-    async def _serve(self, connection: psycopg.AsyncConnection[tuple[str]]) -> bool:
+    async def _serve(self, connection: Connection) -> bool:
         """Exchange until the connection is lost; True when it was of use."""
         useful = False
         try:
             while True:
                 now = monotonic_ns()
                 self._book.tend(now)
-                sent = self._book.build_return() if self._stopping else self._book.build(now)
-                if sent:
+                if self._stopping:
+                    await self._leave(connection)
+                    return True
+                await self._beat(connection, now)
+                if sent := self._book.build(now):
                     await self._exchange(connection, sent)
-                elif not self._stopping and not useful:
-                    await self._bounded(connection, connection.execute("SELECT 1"))
                 if not self._book.connected:
                     self._book.connected = True
                     self._say(NOTICE, "database-connected")
                 useful = True
-                if self._stopping:
-                    return True
-                await self._idle(connection, spoke=sent is not None)
+                await self._idle(spoke=sent is not None)
         except (psycopg.Error, OSError, LostError) as error:
             self._say(WARNING, "database-lost", text=_first_line(error))
             self.counts["lost",] += 1
             return useful
         finally:
-            self._book.disconnect()
+            self._book.disconnect(monotonic_ns())
             with suppress(psycopg.Error, OSError):
                 await connection.close()
 
-    async def _idle(self, connection: psycopg.AsyncConnection[tuple[str]], *, spoke: bool) -> None:
-        """Wait for a reason for the next exchange."""
+    async def _leave(self, connection: Connection) -> None:
+        """Hand back what is held, and lend the share until somebody comes back."""
+        if sent := self._book.build_return():
+            await self._exchange(connection, sent)
+        if self._book.entitled:
+            values = {"process": self._process, "processes": self._book.processes}
+            await self._bounded(connection, self._fetch(connection, sql("leave"), values))
+
+    async def _beat(self, connection: Connection, now: int) -> None:
+        """Lend the share for another while when it is time, which also shows that the connection stands."""
+        loan = self._book.loan
+        while now >= loan.next_beat:
+            sent = monotonic_ns()
+            not_after = loan.beat_sent(sent)
+            values = {
+                "process": self._process,
+                "processes": self._book.processes,
+                "loan": LOAN,
+                # Who has no share only asks for the time.
+                "not_after": not_after if self._book.entitled else 0,
+            }
+            try:
+                row = await self._bounded(connection, self._fetch(connection, self._beat_sql, values))
+            except (psycopg.Error, OSError, LostError):
+                loan.beat_lost(monotonic_ns())
+                raise
+            loan.beat_answered(row[0], sent, monotonic_ns(), lent=row[1])
+            if not self._book.entitled:
+                loan.next_beat = now + BEAT_EVERY
+
+    async def _idle(self, *, spoke: bool) -> None:
+        """Wait for a reason for the next exchange or heartbeat."""
         if spoke:
             # Keys that are due can wait a little for company; a message cannot.
             await self._wait(PAUSE)
-        silent = 0.0
         while not (self._book.waiting or self._book.due or self._stopping):
+            if monotonic_ns() >= self._book.loan.next_beat:
+                return
             await self._wait(TEND_EVERY)
             self._book.tend(monotonic_ns())
-            silent += TEND_EVERY
-            if silent >= PING_AFTER:
-                await self._bounded(connection, connection.execute("SELECT 1"))
-                silent = 0.0
 
     async def _wait(self, seconds: float) -> None:
         """Wait until a message waits, or for that long."""
@@ -164,33 +198,37 @@ class Link:
             await asyncio.sleep(seconds)
         self._book.tend(monotonic_ns())
 
-    async def _exchange(self, connection: psycopg.AsyncConnection[tuple[str]], sent: Sent) -> None:
+    async def _exchange(self, connection: Connection, sent: Sent) -> None:
         try:
             answer = await self._bounded(connection, self._execute(connection, sent.exchange))
         except (psycopg.Error, OSError, LostError):
-            self._book.lost(sent)
+            self._book.lost(sent, monotonic_ns())
             raise
         self.counts["exchange",] += 1
         self.counts["keys",] += len(sent.keys)
         self.counts["messages",] += len(sent.charges)
         self._book.apply(sent, answer, monotonic_ns())
 
-    async def _execute(self, connection: psycopg.AsyncConnection[tuple[str]], request: Exchange) -> Answer:
-        values = parameters(request, self._share)
+    async def _execute(self, connection: Connection, request: Exchange) -> Answer:
+        values = parameters(request, DIVISOR * request.processes)
         try:
-            cursor = await connection.execute(self._exchange_sql, values, prepare=True)
+            row = await self._fetch(connection, self._exchange_sql, values)
         except (SerializationFailure, DeadlockDetected):
             # Rolled back for certain, so nothing is charged twice.
             self.counts["retried",] += 1
-            cursor = await connection.execute(self._exchange_sql, values, prepare=True)
-        row = await cursor.fetchone()
-        if row is None:
-            raise LostError("quota.exchange gave no row")
+            row = await self._fetch(connection, self._exchange_sql, values)
         return answer_of(row[0])
 
-    async def _bounded(self, connection: psycopg.AsyncConnection[tuple[str]], doing: object) -> Answer:
+    async def _fetch(self, connection: Connection, statement: LiteralString, values: Mapping[str, object]) -> TupleRow:
+        cursor = await connection.execute(statement, values, prepare=True)
+        row = await cursor.fetchone()
+        if row is None:
+            raise LostError("the statement gave no row")
+        return row
+
+    async def _bounded(self, connection: Connection, doing: Coroutine[Any, Any, Result]) -> Result:
         """The result of ``doing``, unless it takes too long: then its connection is cut, which ends it."""
-        task: asyncio.Task[Answer] = asyncio.ensure_future(doing)  # type: ignore[call-overload]
+        task = asyncio.ensure_future(doing)
         done, _ = await asyncio.wait({task}, timeout=LONGEST_WAIT / 1e9)
         if not done:
             task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
@@ -214,7 +252,7 @@ class Link:
             log(priority, event, **values)
 
 
-def cut(connection: psycopg.AsyncConnection[tuple[str]]) -> None:
+def cut(connection: Connection) -> None:
     """End a connection at once: whoever reads from it sees its end. Never waits for the server."""
     with suppress(psycopg.Error, OSError):
         duplicate = socket.socket(fileno=os.dup(connection.fileno()))
@@ -224,7 +262,7 @@ def cut(connection: psycopg.AsyncConnection[tuple[str]]) -> None:
             duplicate.close()
 
 
-def parameters(request: Exchange, share: int) -> dict[str, str | int]:
+def parameters(request: Exchange, divisor: int) -> dict[str, str | int]:
     """An exchange as the arrays of ``quota.exchange``, written as PostgreSQL's array literals."""
     asks, reports = request.asks, request.reports
     charges = [
@@ -237,7 +275,9 @@ def parameters(request: Exchange, share: int) -> dict[str, str | int]:
         "generations": _numbers([ask.generation for ask in asks]),
         "leases": _numbers([ask.lease for ask in asks]),
         "reserves": _numbers([ask.reserve for ask in asks]),
-        "share": share,
+        "shared": "{" + ",".join("t" if ask.shared else "f" for ask in asks) + "}",
+        "divisor": divisor,
+        "processes": request.processes,
         "report_keys": _numbers([report.index + 1 for report in reports]),
         "report_generations": _numbers([report.generation for report in reports]),
         "report_spent": _numbers([report.spent for report in reports]),

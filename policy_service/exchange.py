@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Ask:
-    """What is asked about one key."""
+    """What is asked about one key. ``shared`` says that its limit has shares, so that lag counts for it."""
 
     key: str
     interval: int
     burst: int
     generation: int
+    shared: bool = False
     lease: int = 0
     reserve: int = 0
 
@@ -34,11 +35,15 @@ class Report:
 
 @dataclass(slots=True)
 class Exchange:
-    """Everything that one statement settles. ``charges`` lists (index into ``asks``, units) of each message."""
+    """Everything that one statement settles. ``charges`` lists (index into ``asks``, units) of each message.
+
+    ``processes`` is the number of those that share the quotas.
+    """
 
     asks: list[Ask] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
     charges: list[list[tuple[int, int]]] = field(default_factory=list)
+    processes: int = 1
 
 
 @dataclass(slots=True)
@@ -66,3 +71,11 @@ class Answer:
 
     keys: list[KeyAnswer]
     verdicts: list[Verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """The truth's answer to a heartbeat: its time, and whether the share is lent from then on."""
+
+    now: int
+    lent: bool

@@ -14,7 +14,11 @@ Two more amounts stand outside the timestamp, and both only ever make the limit 
 
 - *held* permits, leased to a process and not yet known to be spent, count as part of b and do not decay;
 - each of H processes may have up to r units in *reserve*, charged when it took them and spent whenever it needs them.
-  They can meet in one window with everything else, so the interval is T / (N - b - H*r + 1).
+  They can meet in one window with everything else, so the interval is T / (N - b - H*r + 1);
+- where there is a reserve, half of the rate belongs to the H processes, an equal *share* each, and is lent to the
+  timestamp for as long as they are in touch with it. While a share is not lent, the time of the timestamp goes slower
+  by 1/2H (it has a *lag*), and the process refills its reserve at just that rate. At any instant a share adds to one
+  side only, so what both admit in a window stays what one of them could.
 """
 
 from __future__ import annotations
@@ -29,13 +33,19 @@ SHORTEST_LEASED_WINDOW = 10 * SECOND
 #: A full key decays within this (a hundred years), so that no timestamp leaves 64 bits.
 LONGEST_BACKLOG = 100 * 365 * 86400 * SECOND
 
+#: One part in so many of the rate is made of the processes' shares.
+SHARED = 2
+
 #: What all reserves of a limit together may cost of its rate, in thousandths.
 RESERVE_PER_MILLE = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A limit made ready for arithmetic. ``interval``, ``window`` and ``generation`` are nanoseconds."""
+    """A limit made ready for arithmetic. ``window``, ``interval``, ``generation`` and ``share`` are nanoseconds.
+
+    ``share`` is the interval of one process's share of the rate, 0 where the limit is too small to have shares.
+    """
 
     count: int
     window: int
@@ -43,6 +53,7 @@ class Shape:
     interval: int
     generation: int
     reserve: int
+    share: int
 
     @property
     def leasable(self) -> bool:
@@ -73,6 +84,7 @@ def shape(count: int, seconds: int, burst: int, processes: int) -> Shape:
         # A lease lives for one to two generations, that is for a tenth of the window at most.
         generation=max(window // 20, SECOND // 2),
         reserve=reserve,
+        share=interval * SHARED * processes if reserve else 0,
     )
 
 

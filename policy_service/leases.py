@@ -17,6 +17,7 @@ from math import exp
 
 from policy_service.exchange import Answer, Ask, Exchange, KeyAnswer, Report
 from policy_service.gcra import SECOND, Shape, wait
+from policy_service.loan import Loan
 
 #: A message waits in line no longer than this, and an exchange on its way no longer than this either; then the reserve
 #: decides. Together they stay well under the 250 ms that every reply is promised within.
@@ -28,8 +29,12 @@ LEVEL_BELIEVED = SECOND
 #: A key that was not asked for so long hands its permits back.
 IDLE = 2 * SECOND
 
-#: A key that was not asked for so long is forgotten, its reserve with it (that was charged when it was taken).
+#: A key that was not asked for so long is forgotten, its reserve with it (that was charged when it was taken). By then
+#: its share would have refilled it, in a fiftieth of the window at most: being forgotten gives nobody a second reserve.
 FORGOTTEN = 900 * SECOND
+
+#: What a client is told where only the database can say more.
+LOOK_AGAIN = 60 * SECOND
 
 #: Keys looked at for forgetting in one round of housekeeping, so that it takes no noticeable time.
 SWEPT_AT_ONCE = 1000
@@ -65,6 +70,7 @@ class Key:
     used: int = 0
     demand: float = 0.0
     unreported_since: int = 0
+    refilled: int = 0
 
     def available(self, now: int) -> int:
         """Leased permits that may be spent now. Those past their end are gone: the truth has charged them."""
@@ -142,6 +148,10 @@ class Book:
     def __init__(self) -> None:
         self.keys: dict[str, Key] = {}
         self.connected = False
+        self.loan = Loan()
+        #: How many processes share the quotas, and whether this is one of those that have a reserve and a share.
+        self.processes = 1
+        self.entitled = True
         self._waiting: deque[Charge] = deque()
         self._due: dict[Key, None] = {}
         self._leased: dict[Key, None] = {}
@@ -172,7 +182,7 @@ class Book:
         if refusal := self.refusal(units, now):
             return refusal
         if not self.connected:
-            return self._from_reserve(units)
+            return self._from_reserve(units, now)
         self._waiting.append(Charge(units, tell, now + LONGEST_WAIT))
         return None
 
@@ -225,23 +235,23 @@ class Book:
                 charge.tell(Refusal(sent.keys[verdict.refused_by], verdict.wait))
         self.expire(now)
 
-    def lost(self, sent: Sent) -> None:
+    def lost(self, sent: Sent, now: int) -> None:
         """The answer did not come: whatever it granted is as good as spent; its messages fall back on the reserve."""
         for charge in sent.charges:
-            charge.tell(self._from_reserve(charge.units))
+            charge.tell(self._from_reserve(charge.units, now))
 
-    def disconnect(self) -> None:
+    def disconnect(self, now: int) -> None:
         """The truth is away: messages that wait are answered from the reserve now."""
         self.connected = False
         while self._waiting:
             charge = self._waiting.popleft()
-            charge.tell(self._from_reserve(charge.units))
+            charge.tell(self._from_reserve(charge.units, now))
 
     def expire(self, now: int) -> None:
         """Answer the messages that waited too long."""
         while self._waiting and self._waiting[0].deadline <= now:
             charge = self._waiting.popleft()
-            charge.tell(self._from_reserve(charge.units))
+            charge.tell(self._from_reserve(charge.units, now))
 
     def tend(self, now: int) -> None:
         """Housekeeping, a few times a second: reports that are due, idle permits back, keys without use forgotten."""
@@ -255,7 +265,7 @@ class Book:
         if not self._to_sweep:
             self._to_sweep = list(self.keys.values())
         for key in self._to_sweep[-SWEPT_AT_ONCE:]:
-            if not key.leases and now - key.used >= FORGOTTEN:
+            if not key.leases and now - key.used >= max(FORGOTTEN, key.shape.window // 50):
                 self.keys.pop(key.name, None)
                 self._due.pop(key, None)
         del self._to_sweep[-SWEPT_AT_ONCE:]
@@ -265,18 +275,25 @@ class Book:
         if key not in self._due and 2 * key.available(now) < key.wanted(now):
             self._due[key] = None
 
-    def _from_reserve(self, units: list[tuple[Key, int]]) -> Outcome:
+    def _from_reserve(self, units: list[tuple[Key, int]], now: int) -> Outcome:
         for key, count in units:
+            self._refill(key, now)
             if key.reserve < count:
-                return Refusal(key, count * key.shape.interval, away=True)
+                return Refusal(key, _reserve_wait(key, count), away=True)
         for key, count in units:
             key.reserve -= count
         return GRANTED
 
+    def _refill(self, key: Key, now: int) -> None:
+        """Add what this process's share gave since, up to the reserve's size."""
+        if self.entitled:
+            found, key.refilled = self.loan.refill(key.refilled, now, key.shape.share)
+            key.reserve = min(key.reserve + found, key.shape.reserve)
+
     def _write(
         self, keys: list[Key], charged: set[Key], charges: list[Charge], now: int, *, final: bool = False
     ) -> Sent:
-        request = Exchange()
+        request = Exchange(processes=self.processes)
         positions: dict[Key, int] = {}
         for index, key in enumerate(keys):
             positions[key] = index
@@ -287,10 +304,10 @@ class Book:
             request.reports += _reports(key, index, keep=keep)
             held = sum(lease.available for lease in key.leases)
             shape = key.shape
-            missing = 0 if final else max(shape.reserve - key.reserve, 0)
-            request.asks.append(
-                Ask(key.name, shape.interval, shape.burst, shape.generation, max(wanted - held, 0), missing)
-            )
+            missing = max(shape.reserve - key.reserve, 0) if self.entitled and not final else 0
+            ask = Ask(key.name, shape.interval, shape.burst, shape.generation, shape.reserve > 0)
+            ask.lease, ask.reserve = max(wanted - held, 0), missing
+            request.asks.append(ask)
         for charge in charges:
             request.charges.append([(positions[key], units) for key, units in charge.units])
         return Sent(request, keys, charges, now)
@@ -306,6 +323,13 @@ class Book:
                 lease.available += state.leased
                 return
         key.leases.append(Lease(state.generation, state.leased, 0, end))
+
+
+def _reserve_wait(key: Key, count: int) -> int:
+    """Nanoseconds until the reserve may suffice; where it never will, a time to look for the database again."""
+    if not key.shape.share or count > key.shape.reserve:
+        return LOOK_AGAIN
+    return (count - key.reserve) * key.shape.share
 
 
 def _report_after(shape: Shape) -> int:

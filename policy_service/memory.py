@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from policy_service.exchange import Answer, Ask, Exchange, KeyAnswer, Verdict
-from policy_service.gcra import backlog, room, wait
+from policy_service.exchange import Answer, Ask, Beat, Exchange, KeyAnswer, Verdict
+from policy_service.gcra import SHARED, backlog, room, wait
+from policy_service.loan import ABANDONED, LOAN
 
 
 @dataclass(slots=True)
@@ -19,18 +20,23 @@ class Row:
     generation: int = 0
     held: int = 0
     held_before: int = 0
+    lag: int = 0
 
 
 class Memory:
-    """Rows by key. ``share`` bounds a lease: at most the room of the key divided by it."""
+    """Rows by key. ``divisor`` bounds a lease: at most the room of the key divided by it."""
 
-    def __init__(self, share: int) -> None:
+    def __init__(self, divisor: int) -> None:
         self.rows: dict[str, Row] = {}
-        self.share = share
+        self.divisor = divisor
+        self._lent_until: dict[str, int] = {}
+        self._lag = 0
+        self._lag_at = 0
 
     def exchange(self, request: Exchange, now: int) -> Answer:
         """Settle ``request`` at ``now`` (nanoseconds, never going back)."""
-        rows = [self._row(ask, now) for ask in request.asks]
+        lag = self.lag(now, request.processes)
+        rows = [self._row(ask, now, lag) for ask in request.asks]
         for report in request.reports:
             _settle(
                 rows[report.index], request.asks[report.index], report.generation, report.spent, report.returned, now
@@ -39,8 +45,39 @@ class Memory:
         answers = [self._grant(row, ask, now) for row, ask in zip(rows, request.asks, strict=True)]
         return Answer(answers, verdicts)
 
-    def _row(self, ask: Ask, now: int) -> Row:
+    def lag(self, now: int, processes: int) -> int:
+        """How far the time of shared limits is behind: all the time shares were not lent, by their part of the rate.
+
+        A process that was not heard of for ``ABANDONED`` uses its share no longer, so it counts as lent again.
+        """
+        gaps = sum(
+            max(min(now, lent_until + ABANDONED) - max(self._lag_at, lent_until), 0)
+            for lent_until in self._lent_until.values()
+        )
+        return self._lag - (-gaps // (SHARED * processes))
+
+    def beat(self, process: str, processes: int, not_after: int, now: int) -> Beat:
+        """``process`` lends its share for another while, unless its word comes too late."""
+        if now > not_after:
+            return Beat(now, lent=False)
+        self._settle_lag(now, processes)
+        self._lent_until[process] = max(self._lent_until.get(process, 0), now + LOAN)
+        return Beat(now, lent=True)
+
+    def leave(self, process: str, processes: int, now: int) -> None:
+        """``process`` ends, and lends its share until it comes back."""
+        self._settle_lag(now, processes)
+        self._lent_until.pop(process, None)
+
+    def _settle_lag(self, now: int, processes: int) -> None:
+        self._lag = self.lag(now, processes)
+        self._lag_at = max(self._lag_at, now)
+
+    def _row(self, ask: Ask, now: int, lag: int) -> Row:
         row = self.rows.setdefault(ask.key, Row())
+        if ask.shared:
+            row.tat += lag - row.lag
+        row.lag = lag
         generation = now // ask.generation
         if generation <= row.generation:
             return row
@@ -72,7 +109,7 @@ class Memory:
         reserved = min(ask.reserve, room(_backlog(row, ask, now), ask.interval, ask.burst) // 4)
         if reserved:
             row.tat = max(row.tat, now) + reserved * ask.interval
-        leased = min(ask.lease, room(_backlog(row, ask, now), ask.interval, ask.burst) // self.share)
+        leased = min(ask.lease, room(_backlog(row, ask, now), ask.interval, ask.burst) // self.divisor)
         row.held += leased
         expires = (row.generation + 2) * ask.generation - now
         return KeyAnswer(_backlog(row, ask, now), leased, reserved, row.generation, expires)

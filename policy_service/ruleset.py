@@ -83,10 +83,10 @@ class Credential:
 
 @dataclass(frozen=True, slots=True)
 class Ruleset:
-    """Everything that a rules file says."""
+    """Everything that a rules file says. ``hosts`` share the quotas; empty where one process is alone with them."""
 
     fleet: str
-    processes: int
+    hosts: tuple[str, ...]
     credentials: Mapping[str, Credential]
     modes: Mapping[str, str]
 
@@ -117,14 +117,14 @@ class _Reader:
     def ruleset(self, document: Any, rule_names: tuple[str, ...]) -> Ruleset:
         if not isinstance(document, dict):
             self.problems.append("the file must hold one object")
-            return Ruleset("", 1, {}, {})
+            return Ruleset("", (), {}, {})
         if document.get("version") != VERSION:
             self.problems.append(
                 f"version: {document.get('version')!r} is not {VERSION}, the version this service reads"
             )
-            return Ruleset("", 1, {}, {})
+            return Ruleset("", (), {}, {})
         self.members(document, "", required=("version", "credentials", "streams"), optional=("fleet", "hosts", "rules"))
-        hosts = self.names(document.get("hosts", ["localhost"]), "hosts")
+        hosts = self.names(document["hosts"], "hosts") if "hosts" in document else []
         streams = {
             name: Stream(name, self.filter(value, f"streams.{name}"))
             for name, value in self.mapping(document.get("streams"), "streams").items()
@@ -139,7 +139,7 @@ class _Reader:
                 self.problems.append(f"rules.{rule}: no such rule; there are {', '.join(rule_names)}")
             if mode not in MODES:
                 self.problems.append(f"rules.{rule}: {mode!r} is not one of {', '.join(MODES)}")
-        return Ruleset(str(document.get("fleet", "")), max(len(hosts), 1), credentials, modes)
+        return Ruleset(str(document.get("fleet", "")), tuple(hosts), credentials, modes)
 
     def credential(self, name: str, value: Any, streams: dict[str, Stream], processes: int) -> Credential:
         where = f"credentials.{name}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import signal
+import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
@@ -47,6 +48,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     database = parser.add_mutually_exclusive_group()
     database.add_argument("--database", help="PostgreSQL connection string; none: quotas are this process's own")
     database.add_argument("--database-file", type=Path, help="file whose only line is the connection string")
+    parser.add_argument("--name", default=socket.gethostname().partition(".")[0], help="this one of the rules' hosts")
     parser.add_argument("--metrics", type=endpoint, metavar="HOST:PORT", help="serve /metrics and /healthz here")
     parser.add_argument("--readiness", action="append", default=[], type=endpoint, metavar="HOST:PORT")
     parser.add_argument("--require", action="append", default=[], type=requirement, help="what /readyz asks")
@@ -67,6 +69,7 @@ class Service:
         self._book = Book()
         self._latency = Latency()
         self._engine = Engine(ruleset, self._book, note)
+        self._take_place(ruleset)
         self._connections: set[Delegation] = set()
         self._servers: list[asyncio.Server] = []
         self._truth = self._make_truth()
@@ -135,14 +138,23 @@ class Service:
         """Take the rules file anew; a bad one leaves the old rules in force."""
         notify.reloading()
         try:
-            self._engine.load(read_rules(self._options.rules))
+            ruleset = read_rules(self._options.rules)
         except (OSError, RulesError) as error:
             self._reloads["refused"] += 1
             log(ERROR, "rules-refused", file=self._options.rules, text=error)
         else:
+            self._engine.load(ruleset)
+            self._take_place(ruleset)
             self._reloads["loaded"] += 1
             log(NOTICE, "rules-loaded", file=self._options.rules)
         notify.ready("serving")
+
+    def _take_place(self, ruleset: Ruleset) -> None:
+        """Know with how many others the quotas are shared, and whether this process is one of those that count."""
+        self._book.processes = max(len(ruleset.hosts), 1)
+        self._book.entitled = self._options.name in ruleset.hosts
+        if ruleset.hosts and not self._book.entitled:
+            log(NOTICE, "no-reserve", name=self._options.name, text=f"the rules' hosts are {' '.join(ruleset.hosts)}")
 
     async def _watchdog(self) -> None:
         interval = notify.watchdog_interval()
@@ -152,18 +164,17 @@ class Service:
             await asyncio.sleep(interval or 3600)
 
     def _make_truth(self) -> Truth:
-        share = 8 * self._ruleset.processes
         conninfo = self._options.database
         if self._options.database_file:
             conninfo = self._options.database_file.read_text(encoding="utf-8").strip()
         if conninfo:
             from policy_service.database import Link
 
-            return Link(self._book, conninfo, share)
+            return Link(self._book, conninfo, self._options.name)
         from policy_service.standalone import Alone
 
         log(NOTICE, "no-database", text="quotas are this process's own")
-        return Alone(self._book, share)
+        return Alone(self._book)
 
     def _metrics(self) -> Page:
         prefix = "smtpctl_policy"

@@ -10,15 +10,18 @@ from time import monotonic_ns
 from policy_service.leases import Book
 from policy_service.memory import Memory
 
+#: A lease is never more than this part of a key's room.
+DIVISOR = 8
+
 
 class Alone:
     """Keeps a book in touch with ``Memory`` until ``stop``. Quotas are this process's own, and end with it."""
 
-    def __init__(self, book: Book, share: int) -> None:
+    def __init__(self, book: Book) -> None:
         self.kick = asyncio.Event()
         self.counts: Counter[tuple[str, ...]] = Counter()
         self._book = book
-        self._memory = Memory(share)
+        self._memory = Memory(DIVISOR)
         self._stopping = False
 
     async def run(self) -> None:
@@ -32,7 +35,7 @@ class Alone:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.kick.wait(), 0.1)
             self.kick.clear()
-        self._book.disconnect()
+        self._book.disconnect(monotonic_ns())
 
     def stop(self) -> None:
         """End."""

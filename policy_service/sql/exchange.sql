@@ -2,7 +2,8 @@
 SELECT row_to_json(e)::text
   FROM quota.exchange(
     %(keys)s::text[], %(intervals)s::bigint[], %(bursts)s::bigint[], %(generations)s::bigint[],
-    %(leases)s::integer[], %(reserves)s::integer[], %(share)s::integer,
+    %(shared)s::boolean[], %(leases)s::integer[], %(reserves)s::integer[], %(divisor)s::integer,
+    %(processes)s::integer,
     %(report_keys)s::integer[], %(report_generations)s::bigint[], %(report_spent)s::integer[],
     %(report_returned)s::integer[],
     %(charge_messages)s::integer[], %(charge_keys)s::integer[], %(charge_units)s::integer[]

@@ -24,12 +24,81 @@ CREATE TABLE IF NOT EXISTS quota.bucket (
   held_before integer NOT NULL DEFAULT 0 CHECK (held_before >= 0)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 
+-- lag: the lag (below) of which tat is reckoned.
+ALTER TABLE quota.bucket ADD COLUMN IF NOT EXISTS lag bigint NOT NULL DEFAULT 0;
+
+-- Processes that share the quotas, and until when each lends its share of the rate. A process that ended has no row, and
+-- lends; one that was not heard of for a day does not use its share any more (loan.py: ABANDONED), and lends again.
+CREATE TABLE IF NOT EXISTS quota.process (
+  name text COLLATE "C" PRIMARY KEY,
+  lent_until bigint NOT NULL
+);
+
+-- How far the time of shared limits was behind at a time: one row.
+CREATE TABLE IF NOT EXISTS quota.lag (
+  single boolean PRIMARY KEY DEFAULT true CHECK (single),
+  lag bigint NOT NULL DEFAULT 0,
+  at bigint NOT NULL DEFAULT 0
+);
+INSERT INTO quota.lag DEFAULT VALUES ON CONFLICT DO NOTHING;
+
+-- The lag at a time: all the time that shares were not lent, by their part of the rate; half of it is the shares'.
+CREATE OR REPLACE FUNCTION quota.lag_at(moment bigint, processes integer) RETURNS bigint
+LANGUAGE sql STABLE
+SET search_path = quota, pg_catalog
+AS $$
+  SELECT l.lag + (gaps.total + 2 * processes - 1) / (2 * processes)
+    FROM quota.lag l,
+         LATERAL (
+           SELECT coalesce(sum(greatest(
+                    least(moment, p.lent_until + 86400000000000) - greatest(l.at, p.lent_until), 0)), 0)::bigint AS total
+             FROM quota.process p
+         ) gaps
+$$;
+
+-- A process lends its share for the length of a loan, unless its word comes too late.
+CREATE OR REPLACE FUNCTION quota.beat(
+  process text, processes integer, loan bigint, not_after bigint, at bigint DEFAULT NULL,
+  OUT now bigint, OUT lent boolean
+)
+LANGUAGE plpgsql
+SET search_path = quota, pg_catalog
+AS $$
+#variable_conflict use_variable
+BEGIN
+  PERFORM FROM quota.lag FOR UPDATE;
+  now := coalesce(at, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint * 1000);
+  lent := now <= not_after;
+  IF lent THEN
+    UPDATE quota.lag AS l SET lag = quota.lag_at(now, processes), at = greatest(l.at, now);
+    INSERT INTO quota.process AS p (name, lent_until) VALUES (process, now + loan)
+      ON CONFLICT (name) DO UPDATE SET lent_until = greatest(p.lent_until, excluded.lent_until);
+  END IF;
+END
+$$;
+
+-- A process ends, and lends its share until it comes back.
+CREATE OR REPLACE FUNCTION quota.leave(process text, processes integer, at bigint DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql
+SET search_path = quota, pg_catalog
+AS $$
+#variable_conflict use_variable
+DECLARE
+  now bigint;
+BEGIN
+  PERFORM FROM quota.lag FOR UPDATE;
+  now := coalesce(at, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint * 1000);
+  UPDATE quota.lag AS l SET lag = quota.lag_at(now, processes), at = greatest(l.at, now);
+  DELETE FROM quota.process WHERE name = process;
+END
+$$;
+
 -- keys must be sorted by their bytes and distinct: all processes lock in one order, so none waits for another in a ring.
 -- report_* are parallel lists; charge_* too, a message's charges standing together. Indexes count from 1.
 -- at stands in for the clock where a test needs to set it.
 CREATE OR REPLACE FUNCTION quota.exchange(
-  keys text[], intervals bigint[], bursts bigint[], generation_lengths bigint[], leases integer[], reserves integer[],
-  share integer,
+  keys text[], intervals bigint[], bursts bigint[], generation_lengths bigint[], shared boolean[],
+  leases integer[], reserves integer[], divisor integer, processes integer,
   report_keys integer[], report_generations bigint[], report_spent integer[], report_returned integer[],
   charge_messages integer[], charge_keys integer[], charge_units integer[],
   at bigint DEFAULT NULL,
@@ -46,6 +115,8 @@ DECLARE
   tat bigint[];
   held integer[];
   held_before integer[];
+  lag bigint[];
+  lag_now bigint;
   current_generation bigint;
   expired integer;
   available integer;
@@ -59,8 +130,9 @@ DECLARE
 BEGIN
   INSERT INTO quota.bucket (key) SELECT unnest(keys) ON CONFLICT DO NOTHING;
   SELECT array_agg(r.tat ORDER BY r.key), array_agg(r.generation ORDER BY r.key),
-         array_agg(r.held ORDER BY r.key), array_agg(r.held_before ORDER BY r.key)
-    INTO tat, generation, held, held_before
+         array_agg(r.held ORDER BY r.key), array_agg(r.held_before ORDER BY r.key),
+         array_agg(r.lag ORDER BY r.key)
+    INTO tat, generation, held, held_before, lag
     FROM (SELECT b.* FROM quota.bucket b WHERE b.key = ANY (keys) ORDER BY b.key FOR UPDATE) r;
   IF coalesce(cardinality(tat), 0) <> count_of_keys THEN
     -- A sweep removed an idle row in between; the caller tries again.
@@ -68,7 +140,12 @@ BEGIN
   END IF;
   now := coalesce(at, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint * 1000);
 
+  lag_now := quota.lag_at(now, processes);
+
   FOR i IN 1 .. count_of_keys LOOP
+    IF shared[i] THEN
+      tat[i] := tat[i] + lag_now - lag[i];
+    END IF;
     current_generation := now / generation_lengths[i];
     IF current_generation > generation[i] THEN
       IF current_generation = generation[i] + 1 THEN
@@ -139,21 +216,22 @@ BEGIN
       available := greatest(
         (bursts[i] * intervals[i] - greatest(tat[i] - now, 0)) / intervals[i] - held[i] - held_before[i], 0);
     END IF;
-    leased[i] := least(leases[i], available / share);
+    leased[i] := least(leases[i], available / divisor);
     held[i] := held[i] + leased[i];
     backlog[i] := greatest(tat[i] - now, 0) + (held[i] + held_before[i]) * intervals[i];
     expires[i] := (generation[i] + 2) * generation_lengths[i] - now;
   END LOOP;
 
   UPDATE quota.bucket b
-     SET tat = u.tat, generation = u.generation, held = u.held, held_before = u.held_before
+     SET tat = u.tat, generation = u.generation, held = u.held, held_before = u.held_before, lag = lag_now
     FROM unnest(keys, tat, generation, held, held_before) AS u (key, tat, generation, held, held_before)
    WHERE b.key = u.key;
 END
 $$;
 
 REVOKE ALL ON SCHEMA quota FROM PUBLIC;
-REVOKE ALL ON FUNCTION quota.exchange FROM PUBLIC;
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA quota FROM PUBLIC;
 GRANT USAGE ON SCHEMA quota TO quota_user;
-GRANT SELECT, INSERT, UPDATE, DELETE ON quota.bucket TO quota_user;
-GRANT EXECUTE ON FUNCTION quota.exchange TO quota_user;
+GRANT SELECT, INSERT, UPDATE, DELETE ON quota.bucket, quota.process TO quota_user;
+GRANT SELECT, UPDATE ON quota.lag TO quota_user;
+GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA quota TO quota_user;

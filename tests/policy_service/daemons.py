@@ -174,7 +174,7 @@ async def _knock(
             admitted.append((1, asked, answered))
         else:
             # A client that was refused does not come back at once.
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.03)
     return slowest
 
 

@@ -58,7 +58,7 @@ class Fleet:
     processes: int
     random: random.Random
     faults: Faults
-    share: int = 0
+    divisor: int = 0
     now: int = 10**18
     cut_off: set[int] = field(default_factory=set)
     truth_down: bool = False
@@ -69,7 +69,7 @@ class Fleet:
     longest_reply: int = 0
 
     def __post_init__(self) -> None:
-        self.truth = Memory(self.share or 8 * self.processes)
+        self.truth = Memory(self.divisor or 8 * self.processes)
         self.members = [self._member() for _ in range(self.processes)]
         self.admitted = {name: [] for name in self.shapes}
         self._events: list[tuple[int, int, Callable[[], None]]] = []
@@ -109,6 +109,7 @@ class Fleet:
     def _member(self) -> Process:
         book = Book()
         book.connected = True
+        book.processes = self.processes
         return Process(book, offset=self.random.randrange(10**18))
 
     def _count(self, units: dict[str, int], outcome: Outcome, asked: int) -> None:
@@ -125,17 +126,21 @@ class Fleet:
 
     def _work(self, index: int) -> None:
         member = self.members[index]
-        if member.busy or not (member.book.waiting or member.book.due):
+        if member.busy or not member.book.connected:
             return
-        if not member.book.connected:
-            return
+        if self.now + member.offset >= member.book.loan.next_beat:
+            self._beat(index)
+        elif member.book.waiting or member.book.due:
+            self._exchange(index)
+
+    def _exchange(self, index: int) -> None:
+        member = self.members[index]
         sent = member.book.build(self.now + member.offset)
         if sent is None:
             return
         member.busy = True
         generation = member.generation
-        unreachable = self.truth_down or index in self.cut_off
-        if unreachable or self.random.random() < self.faults.lost_request:
+        if not self._reachable(index) or self.random.random() < self.faults.lost_request:
             self._later(LONGEST_WAIT, lambda: self._lost(index, generation, sent))
         elif self.random.random() < self.faults.executed_late:
             self._later(LONGEST_WAIT, lambda: self._lost(index, generation, sent))
@@ -144,6 +149,49 @@ class Fleet:
             self._later(
                 self.random.randrange(100_000, 3 * MILLISECOND), lambda: self._executed(index, generation, sent)
             )
+
+    def _beat(self, index: int) -> None:
+        """A heartbeat; it may be lost on either way, or come late."""
+        member = self.members[index]
+        member.busy = True
+        generation, loan, asked = member.generation, member.book.loan, self.now + member.offset
+        not_after = loan.beat_sent(asked)
+
+        def lost() -> None:
+            if self.members[index].generation == generation:
+                member.busy = False
+                loan.beat_lost(self.now + member.offset)
+                member.book.disconnect(self.now + member.offset)
+                member.connected_again = self.now + 50 * MILLISECOND
+
+        def executed() -> None:
+            answer = self.truth.beat(f"p{index}", self.processes, not_after, self.now)
+            if self.random.random() < self.faults.lost_answer:
+                self._later(LONGEST_WAIT, lost)
+                return
+
+            def arrived() -> None:
+                if self.members[index].generation == generation:
+                    member.busy = False
+                    loan.beat_answered(answer.now, asked, self.now + member.offset, lent=answer.lent)
+                    self._work(index)
+
+            self._later(self.random.randrange(100_000, 3 * MILLISECOND), arrived)
+
+        if not self._reachable(index) or self.random.random() < self.faults.lost_request:
+            self._later(LONGEST_WAIT, lost)
+        elif self.random.random() < self.faults.executed_late:
+            self._later(LONGEST_WAIT, lost)
+            late = LONGEST_WAIT + self.random.randrange(5 * SECOND)
+            self._later(late, lambda: self._late_beat(index, not_after))
+        else:
+            self._later(self.random.randrange(100_000, 3 * MILLISECOND), executed)
+
+    def _late_beat(self, index: int, not_after: int) -> None:
+        self.truth.beat(f"p{index}", self.processes, not_after, self.now)
+
+    def _reachable(self, index: int) -> bool:
+        return not (self.truth_down or index in self.cut_off)
 
     def _late(self, sent: Sent) -> None:
         self.truth.exchange(sent.exchange, self.now)
@@ -172,15 +220,19 @@ class Fleet:
         if member.generation != generation:
             return
         member.busy = False
-        member.book.lost(sent)
-        member.book.disconnect()
+        member.book.lost(sent, self.now + member.offset)
+        member.book.disconnect(self.now + member.offset)
         member.connected_again = self.now + 50 * MILLISECOND
 
     def _tending(self, index: int) -> Callable[[], None]:
         def tend() -> None:
             member = self.members[index]
-            reachable = not (self.truth_down or index in self.cut_off)
-            if reachable and not member.book.connected and self.now >= member.connected_again and not member.busy:
+            if (
+                self._reachable(index)
+                and not member.book.connected
+                and self.now >= member.connected_again
+                and not member.busy
+            ):
                 member.book.connected = True
             member.book.tend(self.now + member.offset)
             member.book.expire(self.now + member.offset)

@@ -60,7 +60,7 @@ class Conversation:
             self.now += int(line.removeprefix("wait ").removesuffix("s")) * SECOND
             self.book.tend(self.now)
         elif line == "database away":
-            self.book.disconnect()
+            self.book.disconnect(self.now)
         elif line == "database back":
             self.book.connected = True
         else:

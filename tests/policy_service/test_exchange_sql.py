@@ -16,6 +16,7 @@ import policy_service
 from policy_service.database import answer_of, parameters, sql
 from policy_service.exchange import Answer, Ask, Exchange, Report
 from policy_service.gcra import SECOND, shape
+from policy_service.loan import LOAN
 from policy_service.memory import Memory, Row
 
 if TYPE_CHECKING:
@@ -51,15 +52,16 @@ def exchange(connection: Connection, request: Exchange, at: int | None = None) -
 
 
 def rows(connection: Connection) -> dict[str, Row]:
-    found = connection.execute("SELECT key, tat, generation, held, held_before FROM quota.bucket").fetchall()
+    found = connection.execute("SELECT key, tat, generation, held, held_before, lag FROM quota.bucket").fetchall()
     return {key: Row(*values) for key, *values in found}
 
 
 def _random_exchange(dice: random.Random, generations: dict[str, int]) -> Exchange:
-    request = Exchange()
+    request = Exchange(processes=2)
     for name in sorted(dice.sample(["a", "b", 'c"d', "e\\f", "g,h}", "ü"], dice.randint(1, 4))):
         limit = SHAPES[name]
-        ask = Ask(name, limit.interval, limit.burst, limit.generation, dice.randint(0, 20), dice.randint(0, 3))
+        ask = Ask(name, limit.interval, limit.burst, limit.generation, limit.share > 0)
+        ask.lease, ask.reserve = dice.randint(0, 20), dice.randint(0, 3)
         request.asks.append(ask)
     for index, ask in enumerate(request.asks):
         if dice.random() < 0.6:
@@ -69,6 +71,21 @@ def _random_exchange(dice: random.Random, generations: dict[str, int]) -> Exchan
         indexes = dice.sample(range(len(request.asks)), dice.randint(1, len(request.asks)))
         request.charges.append([(index, dice.randint(1, request.asks[index].burst)) for index in indexes])
     return request
+
+
+def _beat_both(connection: Connection, model: Memory, dice: random.Random, now: int) -> None:
+    """A heartbeat or a leave-taking on the server and in the model."""
+    process = dice.choice(["edge1", "edge2"])
+    if dice.random() < 0.2:
+        connection.execute("SELECT quota.leave(%s, 2, %s)", (process, now))
+        model.leave(process, 2, now)
+        return
+    not_after = now + dice.randint(-SECOND, 3 * SECOND)
+    found = connection.execute(
+        "SELECT * FROM quota.beat(%s, 2, %s, %s, %s)", (process, LOAN, not_after, now)
+    ).fetchone()
+    answer = model.beat(process, 2, not_after, now)
+    assert found == (answer.now, answer.lent)
 
 
 SHAPES = {
@@ -88,7 +105,9 @@ def test_the_server_and_the_model_agree_on_every_exchange(connection: Connection
     now = 1_800_000_000 * SECOND
     generations: dict[str, int] = {}
     for step in range(200):
-        now += dice.choice([1000, 1_000_000, SECOND // 10, SECOND, 20 * SECOND])
+        now += dice.choice([1000, 1_000_000, SECOND // 10, SECOND, 20 * SECOND, 20 * SECOND, 90000 * SECOND])
+        if dice.random() < 0.3:
+            _beat_both(connection, model, dice, now)
         request = _random_exchange(dice, generations)
         expected = model.exchange(request, now)
         assert exchange(connection, request, now) == expected, f"step {step}"
@@ -137,7 +156,7 @@ def test_the_policy_user_may_exchange_and_nothing_beyond_its_schema(postgres: Cl
         owner.execute("CREATE ROLE policy_edge1 LOGIN IN ROLE quota_user")
         owner.execute("CREATE TABLE public.other (x integer)")
     with psycopg.connect(postgres.conninfo(database, "policy_edge1"), autocommit=True) as user:
-        request = Exchange([Ask("k", SECOND, 5, SECOND, 0, 0)], [], [[(0, 5)]])
+        request = Exchange([Ask("k", SECOND, 5, SECOND)], [], [[(0, 5)]])
         assert exchange(user, request).verdicts[0].refused_by == -1
         assert exchange(user, request).verdicts[0].refused_by == 0
         user.execute(sql("sweep"))

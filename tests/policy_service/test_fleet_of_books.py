@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policy_service.gcra import SECOND, default_burst, shape
+from policy_service.loan import ABANDONED
 from tests.policy_service.simulation import Faults, Fleet, fullest_window
 
 ALL_FAULTS = Faults(lost_request=0.02, lost_answer=0.02, executed_late=0.02, crash=0.01)
@@ -106,9 +107,9 @@ def _intrigue(fleet: Fleet, steps: int) -> None:
 def test_greedy_leases_do_not_loosen_a_limit(
     limit: tuple[int, int, int], processes: int, seed: int, faulty: bool
 ) -> None:
-    # A share of one lets a process lease everything that is left: the arithmetic must hold without that caution.
+    # A divisor of one lets a process lease everything that is left: the arithmetic must hold without that caution.
     faults = ALL_FAULTS if faulty else Faults()
-    fleet = Fleet({"a": shape(*limit, processes)}, processes, random.Random(seed), faults, share=1)
+    fleet = Fleet({"a": shape(*limit, processes)}, processes, random.Random(seed), faults, divisor=1)
     _intrigue(fleet, 6)
     _check(fleet)
 
@@ -116,7 +117,7 @@ def test_greedy_leases_do_not_loosen_a_limit(
 @pytest.mark.parametrize("pressed_before", [0, 11], ids=["then spent", "the limit used up meanwhile, then spent"])
 @pytest.mark.parametrize("idle", [0.2, 0.5, 0.9, 1.2, 1.7, 2.4])
 def test_a_hoarded_lease_spent_late_stays_within_the_limit(idle: float, pressed_before: float) -> None:
-    fleet = Fleet({"a": shape(1000, 10, 60, 2)}, 2, random.Random(idle), Faults(), share=1)
+    fleet = Fleet({"a": shape(1000, 10, 60, 2)}, 2, random.Random(idle), Faults(), divisor=1)
     _rush(fleet, 0, 100)
     fleet.cut_off = {0}
     for _ in range(int(idle * 10)):
@@ -157,7 +158,7 @@ def test_a_process_that_crashes_again_and_again_gets_no_fresh_reserve() -> None:
         fleet.send(0, {"a": 1})
         fleet.advance(SECOND // 100)
         fleet.cut_off = {0}
-        fleet.members[0].book.disconnect()
+        fleet.members[0].book.disconnect(fleet.now + fleet.members[0].offset)
         for _ in range(limit.reserve):
             fleet.send(0, {"a": 1})
         fleet.advance(SECOND // 500)
@@ -171,7 +172,7 @@ def _saturate(fleet: Fleet, duration: int, *, only: int | None = None) -> None:
     Without a burst a unit that comes a little late is lost for good, so there demand knocks more often.
     """
     limit = fleet.shapes["a"]
-    pause = limit.interval // (200 if limit.burst == 1 else 3)
+    pause = limit.interval // (200 if limit.burst == 1 and limit.count < 20 else 3)
     for step in range(duration // pause):
         fleet.send(step % fleet.processes if only is None else only, {"a": 1})
         fleet.advance(pause)
@@ -214,7 +215,7 @@ def test_a_message_that_one_window_refuses_is_charged_to_none() -> None:
     assert sum(units for _, units in fleet.admitted["a"]) == 100
 
 
-def test_cut_off_a_process_spends_its_reserve_and_then_refuses() -> None:
+def test_cut_off_a_process_spends_its_reserve_then_its_share_of_the_rate() -> None:
     limit = shape(10000, 3600, 100, 2)
     fleet = Fleet({"a": limit}, 2, random.Random(4), Faults())
     for _ in range(10):
@@ -222,9 +223,58 @@ def test_cut_off_a_process_spends_its_reserve_and_then_refuses() -> None:
         fleet.advance(SECOND)
     before = fleet.granted
     fleet.cut_off = {0}
-    fleet.advance(400 * SECOND)
-    for _ in range(200):
+    fleet.send(0, {"a": 1})
+    fleet.advance(SECOND)
+    for _ in range(50):
+        fleet.send(0, {"a": 1})
+    assert fleet.granted - before == limit.reserve
+    before = fleet.granted
+    for _ in range(3600):
         fleet.send(0, {"a": 1})
         fleet.advance(SECOND)
-    assert fleet.granted - before == limit.reserve
+    # A quarter of the rate: half of it is made of two shares.
+    assert 0.98 <= (fleet.granted - before) / (9900 / 4) <= 1.0
     assert fleet.away > 0
+    _check(fleet)
+
+
+def test_with_the_truth_down_all_shares_together_stay_within_the_limit() -> None:
+    fleet = Fleet({"a": shape(3000, 10, 20, 3)}, 3, random.Random(7), Faults())
+    _saturate(fleet, 12 * SECOND)
+    fleet.truth_down = True
+    _saturate(fleet, 30 * SECOND)
+    fleet.truth_down = False
+    before = fleet.granted
+    _saturate(fleet, 25 * SECOND)
+    _check(fleet)
+    # After a while of touch the rate is whole again, and the time lost is not made up for.
+    assert 0.9 <= (fleet.granted - before) / (298 * 25) <= 1.01
+
+
+def test_a_share_that_was_given_up_for_a_day_is_the_others_again() -> None:
+    limit = shape(2000, 10, 20, 2)
+    fleet = Fleet({"a": limit}, 2, random.Random(8), Faults())
+    fleet.advance(5 * SECOND)
+    fleet.cut_off = {0}
+    fleet.advance(20 * SECOND)
+    before = fleet.granted
+    _saturate(fleet, 20 * SECOND, only=1)
+    assert (fleet.granted - before) / (198 * 20) == pytest.approx(0.75, abs=0.02)
+    fleet.truth._lent_until["p0"] -= ABANDONED
+    before = fleet.granted
+    _saturate(fleet, 20 * SECOND, only=1)
+    assert (fleet.granted - before) / (198 * 20) == pytest.approx(1.0, abs=0.02)
+
+
+@settings(deadline=None, max_examples=15)
+@given(burst=st.integers(1, 30), processes=st.integers(1, 4), seed=st.integers(0, 2**32))
+def test_shares_lent_and_taken_back_at_any_time_stay_within_the_limit(burst: int, processes: int, seed: int) -> None:
+    dice = random.Random(seed)
+    fleet = Fleet({"a": shape(burst + 450, 10, burst, processes)}, processes, dice, ALL_FAULTS)
+    for _ in range(8):
+        fleet.cut_off = {index for index in range(processes) if dice.random() < 0.4}
+        fleet.truth_down = dice.random() < 0.2
+        if dice.random() < 0.3:
+            fleet.crash(dice.randrange(processes))
+        _saturate(fleet, dice.randrange(1, 15) * SECOND)
+    _check(fleet)

@@ -24,7 +24,7 @@ Change = Callable[[dict[str, Any]], object]
 def test_a_good_file_is_read_whole() -> None:
     rules = parse(json.dumps(GOOD))
     shop = rules.credentials["shop"]
-    assert rules.processes == 2
+    assert rules.hosts == ("edge1", "edge2")
     assert shop.stream.filter == "transactional:[127.0.0.1]:10025"
     assert [limit.title for limit in shop.limits] == ["10000 recipients an hour", "5000 messages an hour"]
     assert shop.limits[0].shape.burst == 100
