@@ -57,15 +57,16 @@ class _NamedSmtp(smtplib.SMTP):
 def connect(place: Submission, *, timeout: float = 30.0, sign_in: bool = True) -> smtplib.SMTP:
     """A session on the submission port: under TLS and, with ``sign_in``, authenticated. Raise smtplib's errors."""
     context = ssl.create_default_context(cadata=place.authority)
-    if place.port == 465:
-        session: smtplib.SMTP = _wrapped(place, context, timeout)
-    else:
-        named = _NamedSmtp(place, timeout)
-        named.ehlo()
-        named.starttls_named(context)
-        session = named
-    if sign_in:
-        session.login(place.credential, place.password)
+    session = _wrapped(place, context, timeout) if place.port == 465 else _NamedSmtp(place, timeout)
+    try:
+        if isinstance(session, _NamedSmtp):
+            session.ehlo()
+            session.starttls_named(context)
+        if sign_in:
+            session.login(place.credential, place.password)
+    except BaseException:
+        session.close()
+        raise
     return session
 
 

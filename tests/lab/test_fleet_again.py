@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
-if TYPE_CHECKING:
-    from conftest import AppliedFleet
+from tests.lab.support import INVENTORY, AppliedFleet, smtpctl
 
 pytestmark = pytest.mark.lab
 
@@ -19,8 +16,6 @@ ALIVE = (
 
 
 def test_a_second_apply_says_no_changes_and_writes_nothing_on_any_host(applied: AppliedFleet) -> None:
-    from conftest import INVENTORY, smtpctl
-
     for host in applied.fleet.hosts:
         applied.lab.run(host, ["touch", "/run/before-second-apply"])
     answer = smtpctl("apply", str(INVENTORY), "--yes")
@@ -31,6 +26,4 @@ def test_a_second_apply_says_no_changes_and_writes_nothing_on_any_host(applied: 
 
 
 def test_plan_says_no_changes_by_its_exit_code(applied: AppliedFleet) -> None:
-    from conftest import INVENTORY, smtpctl
-
     assert smtpctl("plan", str(INVENTORY), "--exit-code").returncode == 0

@@ -8,14 +8,11 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import pytest
 
 from smtpctl.lab import Lab
-
-if TYPE_CHECKING:
-    from tests.lab.conftest import AppliedFleet
+from tests.lab.support import AppliedFleet
 
 pytestmark = pytest.mark.lab
 

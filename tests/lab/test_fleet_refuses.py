@@ -7,14 +7,11 @@ import smtplib
 import socket
 import uuid
 from email.message import EmailMessage
-from typing import TYPE_CHECKING
 
 import pytest
 
 from smtpctl.lab.application import connect
-
-if TYPE_CHECKING:
-    from conftest import AppliedFleet
+from tests.lab.support import AppliedFleet
 
 pytestmark = pytest.mark.lab
 
