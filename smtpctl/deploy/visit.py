@@ -161,7 +161,8 @@ class Visit:
     def fail(self, error: SmtpctlError) -> None:
         """Note that a step failed; ``outcome`` says already whether something was led back."""
         self.error = error
-        self.finish(Outcome.FAILED if self.outcome is Outcome.UNTOUCHED else self.outcome)
+        nothing_done = self.outcome in (Outcome.UNTOUCHED, Outcome.UNCHANGED)
+        self.finish(Outcome.FAILED if nothing_done else self.outcome)
         step = error.step if isinstance(error, HostError) else "connection"
         self._step("failed", step)
 
