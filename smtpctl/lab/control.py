@@ -185,6 +185,9 @@ class Lab:
     def stop_host(self, host: str) -> None:
         """Cut the power of ``host``: every process of it is killed at once. Its disk (the overlay) stays."""
         linux.kill_cgroup(self._cgroup(host))
+        # Connections that were open keep the host's network namespace for up to a minute, and with it the interface
+        # that the next boot makes anew.
+        self.run(CONTROLLER, ["ip", "link", "delete", f"vb-{host}"], check=False)
 
     def start_host(self, host: str) -> None:
         """Boot ``host`` again on the disk it had; return when it answers SSH. A host that is on is left alone."""
