@@ -16,9 +16,7 @@ from smtpctl.errors import TemplateError
 from smtpctl.render.templates import TemplateTree
 
 #: Who a firewall rule speaks of: everyone, the management networks, every host of the fleet, or the hosts of a role.
-Party = Literal[
-    "anywhere", "management", "fleet", "balancer", "submission", "relay", "feedback", "mailbox", "control"
-]
+Party = Literal["anywhere", "management", "fleet", "balancer", "submission", "relay", "feedback", "mailbox", "control"]
 
 
 class _Part(BaseModel):
