@@ -1,8 +1,9 @@
 """The link to PostgreSQL: exchanges one after the other over one connection, each with a bound, and coming back. Edge.
 
 While an exchange is on its way, messages gather for the next one: the busier the process, the more one statement
-carries. An exchange that takes longer than ``LONGEST_WAIT`` is given up together with its connection, and everyone who
-waits is answered from the reserve; what it granted stays charged. Until a new connection stands nobody waits at all.
+carries. A message waits no longer than ``LONGEST_WAIT``, then the reserve answers it; what the database charges for it
+later stays charged. An exchange that takes longer than ``PATIENCE`` is given up together with its connection. Until a
+new one stands nobody waits at all.
 """
 
 from __future__ import annotations
@@ -23,13 +24,16 @@ from psycopg.errors import DeadlockDetected, SerializationFailure
 from psycopg.rows import TupleRow
 
 from policy_service.exchange import Answer, Exchange, KeyAnswer, Verdict
-from policy_service.leases import LONGEST_WAIT, Book, Sent
+from policy_service.leases import PATIENCE, Book, Sent
 from policy_service.loan import BEAT_EVERY, LOAN
 from policy_service.log import NOTICE, WARNING, log
 
 #: Housekeeping of the book, and the least pause between exchanges that no message waits for (seconds).
 TEND_EVERY = 0.1
 PAUSE = 0.02
+
+#: How often messages that wait are looked after while an exchange is on its way.
+LOOK_EVERY = 0.02
 
 #: A lease takes at most the room of its key divided by this and by the number of processes: near the limit that is
 #: none, and every message is decided by the database.
@@ -66,6 +70,7 @@ class Link:
 
     def __init__(self, book: Book, conninfo: str, process: str) -> None:
         self.kick = asyncio.Event()
+        self.contact = asyncio.Event()
         self.counts: Counter[tuple[str, ...]] = Counter()
         self._book = book
         self._conninfo = conninfo
@@ -131,6 +136,7 @@ class Link:
                     await self._exchange(connection, sent)
                 if not self._book.connected:
                     self._book.connected = True
+                    self.contact.set()
                     self._say(NOTICE, "database-connected")
                 useful = True
                 await self._idle(spoke=sent is not None)
@@ -207,7 +213,7 @@ class Link:
         self.counts["exchange",] += 1
         self.counts["keys",] += len(sent.keys)
         self.counts["messages",] += len(sent.charges)
-        self._book.apply(sent, answer, monotonic_ns())
+        self._book.apply(sent, answer)
 
     async def _execute(self, connection: Connection, request: Exchange) -> Answer:
         values = parameters(request, DIVISOR * request.processes)
@@ -229,11 +235,14 @@ class Link:
     async def _bounded(self, connection: Connection, doing: Coroutine[Any, Any, Result]) -> Result:
         """The result of ``doing``, unless it takes too long: then its connection is cut, which ends it."""
         task = asyncio.ensure_future(doing)
-        done, _ = await asyncio.wait({task}, timeout=LONGEST_WAIT / 1e9)
-        if not done:
-            task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-            cut(connection)
-            raise LostError(f"no answer within {LONGEST_WAIT // 1_000_000} ms")
+        give_up = monotonic_ns() + PATIENCE
+        while not task.done():
+            await asyncio.wait({task}, timeout=LOOK_EVERY)
+            self._book.expire(monotonic_ns())
+            if monotonic_ns() >= give_up and not task.done():
+                task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+                cut(connection)
+                raise LostError(f"no answer within {PATIENCE // 1_000_000} ms")
         return task.result()
 
     async def _sweep(self) -> None:

@@ -30,10 +30,15 @@ from policy_service.server import Delegation
 DRAIN = 1.0
 
 
+#: How long the service waits for its database before it listens (seconds). Postfix asks again after a second.
+FIRST_CONTACT = 0.7
+
+
 class Truth(Protocol):
     """Where quotas are true: the database, or this process alone."""
 
     kick: asyncio.Event
+    contact: asyncio.Event
     counts: Counter[tuple[str, ...]]
 
     def run(self) -> Awaitable[None]: ...
@@ -85,6 +90,9 @@ class Service:
             loop.add_signal_handler(signal_number, stop.set)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         truth = asyncio.ensure_future(self._truth.run())
+        with suppress(TimeoutError):
+            # The first messages should find the quotas; without a database mail goes on all the same.
+            await asyncio.wait_for(self._truth.contact.wait(), FIRST_CONTACT)
         await self._listen()
         background = [asyncio.create_task(self._readiness.run()), asyncio.create_task(self._watchdog())]
         log(

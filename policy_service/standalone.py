@@ -19,6 +19,7 @@ class Alone:
 
     def __init__(self, book: Book) -> None:
         self.kick = asyncio.Event()
+        self.contact = asyncio.Event()
         self.counts: Counter[tuple[str, ...]] = Counter()
         self._book = book
         self._memory = Memory(DIVISOR)
@@ -27,11 +28,12 @@ class Alone:
     async def run(self) -> None:
         """Settle whatever waits, whenever something does; until ``stop``."""
         self._book.connected = True
+        self.contact.set()
         while not self._stopping:
             now = monotonic_ns()
             self._book.tend(now)
             while sent := self._book.build(now):
-                self._book.apply(sent, self._memory.exchange(sent.exchange, now), now)
+                self._book.apply(sent, self._memory.exchange(sent.exchange, now))
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.kick.wait(), 0.1)
             self.kick.clear()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from policy_service.gcra import SECOND, Shape
-from policy_service.leases import GRANTED, LONGEST_WAIT, Book, Outcome, Sent
+from policy_service.leases import GRANTED, LONGEST_WAIT, PATIENCE, Book, Outcome, Sent
 from policy_service.memory import Memory
 
 MILLISECOND = 1_000_000
@@ -90,6 +90,8 @@ class Fleet:
         outcome = member.book.charge(keys, tell, self.now + member.offset)
         if outcome is not None:
             self._count(units, outcome, asked)
+        else:
+            self._later(LONGEST_WAIT, lambda: member.book.expire(self.now + member.offset))
         self._work(index)
 
     def advance(self, duration: int) -> None:
@@ -141,10 +143,10 @@ class Fleet:
         member.busy = True
         generation = member.generation
         if not self._reachable(index) or self.random.random() < self.faults.lost_request:
-            self._later(LONGEST_WAIT, lambda: self._lost(index, generation, sent))
+            self._later(PATIENCE, lambda: self._lost(index, generation, sent))
         elif self.random.random() < self.faults.executed_late:
-            self._later(LONGEST_WAIT, lambda: self._lost(index, generation, sent))
-            self._later(LONGEST_WAIT + self.random.randrange(20 * SECOND), lambda: self._late(sent))
+            self._later(PATIENCE, lambda: self._lost(index, generation, sent))
+            self._later(PATIENCE + self.random.randrange(20 * SECOND), lambda: self._late(sent))
         else:
             self._later(
                 self.random.randrange(100_000, 3 * MILLISECOND), lambda: self._executed(index, generation, sent)
@@ -167,7 +169,7 @@ class Fleet:
         def executed() -> None:
             answer = self.truth.beat(f"p{index}", self.processes, not_after, self.now)
             if self.random.random() < self.faults.lost_answer:
-                self._later(LONGEST_WAIT, lost)
+                self._later(PATIENCE, lost)
                 return
 
             def arrived() -> None:
@@ -179,10 +181,10 @@ class Fleet:
             self._later(self.random.randrange(100_000, 3 * MILLISECOND), arrived)
 
         if not self._reachable(index) or self.random.random() < self.faults.lost_request:
-            self._later(LONGEST_WAIT, lost)
+            self._later(PATIENCE, lost)
         elif self.random.random() < self.faults.executed_late:
-            self._later(LONGEST_WAIT, lost)
-            late = LONGEST_WAIT + self.random.randrange(5 * SECOND)
+            self._later(PATIENCE, lost)
+            late = PATIENCE + self.random.randrange(5 * SECOND)
             self._later(late, lambda: self._late_beat(index, not_after))
         else:
             self._later(self.random.randrange(100_000, 3 * MILLISECOND), executed)
@@ -200,7 +202,7 @@ class Fleet:
         answer = self.truth.exchange(sent.exchange, self.now)
         decided = self.now
         if self.random.random() < self.faults.lost_answer:
-            self._later(LONGEST_WAIT, lambda: self._lost(index, generation, sent))
+            self._later(PATIENCE, lambda: self._lost(index, generation, sent))
             return
 
         def arrived() -> None:
@@ -209,7 +211,7 @@ class Fleet:
                 return
             member.busy = False
             self._decided_at = decided
-            member.book.apply(sent, answer, self.now + member.offset)
+            member.book.apply(sent, answer)
             self._decided_at = 0
             self._work(index)
 

@@ -48,7 +48,7 @@ class Conversation:
         if answer is None:
             sent = self.book.build(self.now)
             assert sent
-            self.book.apply(sent, self.truth.exchange(sent.exchange, self.now), self.now)
+            self.book.apply(sent, self.truth.exchange(sent.exchange, self.now))
             (answer,) = told
         assert answer.startswith(b"action=")
         assert answer.endswith(b"\n\n")

@@ -203,6 +203,24 @@ def test_replies_come_in_time_while_the_database_is_frozen(
     assert client.message("ten") == FILTER
 
 
+def test_a_database_that_stalls_for_a_moment_delays_nobody_and_is_not_given_up(
+    make_hosts: Callable[[int], Hosts], postgres: Cluster, database: str
+) -> None:
+    hosts = make_hosts(1)
+    client = hosts.clients()[0]
+    assert client.message("plenty") == FILTER
+    with psycopg.connect(postgres.conninfo(database)) as connection:
+        connection.execute("LOCK TABLE quota.bucket IN ACCESS EXCLUSIVE MODE")
+        end = time.monotonic() + 0.5
+        answers = []
+        while time.monotonic() < end:
+            answers.append(client.message("ten"))
+    assert all("not available now; retry in 60 s" in answer for answer in answers)
+    assert client.slowest < IN_TIME
+    assert client.message("plenty") == FILTER
+    assert not any("database-lost" in line for line in hosts.daemons[0].lines)
+
+
 def test_without_the_database_each_host_spends_its_reserve_and_then_refuses(
     make_hosts: Callable[[int], Hosts], postgres: Cluster
 ) -> None:
