@@ -16,6 +16,8 @@ ENVIRONMENT = {
     "DEBIAN_FRONTEND": "noninteractive",
     "SYSTEMD_PAGER": "",
     "SYSTEMD_COLORS": "0",
+    # Else enabling a unit that also has an init script runs update-rc.d, a second for each.
+    "SYSTEMCTL_SKIP_SYSV": "1",
 }
 
 

@@ -93,9 +93,9 @@ def _settle_system(request: Mapping[str, Any]) -> None:
             raise StepError("folders", f"systemd-tmpfiles: {result.output.strip()}")
     units.unmask(request["unmask"])
     units.mask(request["mask"])
-    if request["daemon_reload"]:
-        units.daemon_reload()
     units.enable(request["enable"])
+    if any(request[name] for name in ("daemon_reload", "stop", "unmask", "mask", "enable")):
+        units.daemon_reload()
 
 
 def _verify(services: Sequence[Mapping[str, Any]]) -> None:

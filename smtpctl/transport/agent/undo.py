@@ -16,14 +16,14 @@ def undo(store: Store, journal: Mapping[str, Any], reason: str, *, booting: bool
 
     Every part is tried even when an earlier one fails. At boot no unit is started: systemd does that after us.
     """
-    reload_units = journal["daemon_reload"] or journal["enable"] or booting
+    reload_units = booting or any(journal[name] for name in ("daemon_reload", "stop", "unmask", "mask", "enable"))
     parts: list[Callable[[], None]] = [
         # Before the files: systemctl disables only what has a unit file.
         lambda: _disable(journal),
         lambda: swap.restore(store, journal["before"], journal["folders"]),
         lambda: _masks(journal),
-        lambda: units.daemon_reload() if reload_units else None,
         lambda: _enable(journal),
+        lambda: units.daemon_reload() if reload_units else None,
         lambda: _cancel_starts(journal) if booting else _units(journal),
     ]
     problems: list[str] = []

@@ -22,11 +22,12 @@ def daemon_reload() -> None:
 
 
 def enable(units: Sequence[str]) -> None:
-    _systemctl("enable", "enable", *units)
+    """Like all that changes links only: systemd knows of it after ``daemon_reload``, which is needed once for all."""
+    _systemctl("enable", "--no-reload enable", *units)
 
 
 def disable(units: Sequence[str]) -> None:
-    _systemctl("disable", "disable", *units)
+    _systemctl("disable", "--no-reload disable", *units)
 
 
 def mask(units: Sequence[str]) -> None:
@@ -34,11 +35,11 @@ def mask(units: Sequence[str]) -> None:
     running = [unit for unit, fact in facts.unit_facts(units).items() if is_running(fact)]
     if running:
         _systemctl("mask", "stop", *running)
-    _systemctl("mask", "mask", *units)
+    _systemctl("mask", "--no-reload mask", *units)
 
 
 def unmask(units: Sequence[str]) -> None:
-    _systemctl("unmask", "unmask", *units)
+    _systemctl("unmask", "--no-reload unmask", *units)
 
 
 def stop(units: Sequence[str], *, wait: bool = True) -> None:
