@@ -27,8 +27,8 @@ def refused_text(applied: AppliedFleet, sender: str, lines: bytes, *, credential
             code, text = next(iter(refusal.recipients.values()))
             return code, text.decode()
         except smtplib.SMTPResponseException as refusal:
-            text = refusal.smtp_error
-            return refusal.smtp_code, text.decode() if isinstance(text, bytes) else text
+            words = refusal.smtp_error
+            return refusal.smtp_code, words.decode() if isinstance(words, bytes) else words
     pytest.fail("the message was accepted")
 
 
