@@ -9,9 +9,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
+from psycopg.rows import dict_row
 
 from smtpctl.errors import LedgerError
 from smtpctl.ledger import copying
@@ -35,6 +37,7 @@ class Checkpoint:
     next_row: int
     lines: int
     last_at: int | None
+    since: float
 
 
 class OvertakenError(LedgerError):
@@ -54,12 +57,13 @@ class Writer:
     def claim(self) -> Checkpoint | None:
         """The checkpoint of the log, which from now on is this writer's; None while another one holds it."""
         self._connection.execute(
-            "INSERT INTO ledger.sources (host, log) VALUES (%s, %s) ON CONFLICT (host, log) DO NOTHING",
-            (self._host, self._log),
+            "INSERT INTO ledger.sources (host, log, created_at) VALUES (%s, %s, %s) ON CONFLICT (host, log) DO NOTHING",
+            (self._host, self._log, datetime.now(UTC)),
         )
         row = self._connection.execute(
             """SELECT id, generation, position, marks, next_row, lines,
-                      (extract(epoch FROM last_at - '2000-01-01 00:00:00Z') * 1000000)::bigint
+                      (extract(epoch FROM last_at - '2000-01-01 00:00:00Z') * 1000000)::bigint,
+                      extract(epoch FROM created_at)::float8
                FROM ledger.sources WHERE host = %s AND log = %s""",
             (self._host, self._log),
         ).fetchone()
@@ -78,13 +82,11 @@ class Writer:
     def open_messages(self, source: int, ended_after: int) -> list[tuple[Any, ...]]:
         """Messages of the log that may still see lines: (row number, started, ended, instance, …), text as bytes."""
         base = base_of(source)
-        rows = self._connection.execute(
-            statement("open_messages"), {"source": source, "ended_after": datetime_of(ended_after)}
-        ).fetchall()
-        return [
-            (row[0] - base, *row[1:3], *(value.encode() if isinstance(value, str) else value for value in row[3:]))
-            for row in rows
-        ]
+        with self._connection.cursor(row_factory=dict_row) as cursor:
+            rows = cursor.execute(
+                statement("open_messages"), {"source": source, "ended_after": datetime_of(ended_after)}
+            ).fetchall()
+        return [tuple(_plain(name, value, base) for name, value in row.items()) for row in rows]
 
     def store(self, rows: Rows, before: Checkpoint, after: Checkpoint) -> None:
         """Add the rows and move the checkpoint from ``before`` to ``after``. Raise OvertakenError, psycopg.Error."""
@@ -150,6 +152,13 @@ class Writer:
 def base_of(source: int) -> int:
     """What is added to a row's number to make its id, so that sources number their rows without asking each other."""
     return source << 40
+
+
+def _plain(name: str, value: Any, base: int) -> Any:
+    """A value of the database as the tracker has it: numbers within the source, text as bytes."""
+    if value is not None and name in ("id", "parent"):
+        return value - base
+    return value.encode() if isinstance(value, str) else value
 
 
 def _copy(cursor: psycopg.Cursor[Any], table: str, columns: str, encoded: list[bytes]) -> None:
@@ -218,9 +227,9 @@ def _count_unknown(cursor: psycopg.Cursor[Any], source: int, lines: list[Unknown
             statement("count_unknown"),
             {
                 "source": source,
-                "shape": shape.decode(),
+                "shape": shape.decode(errors="ignore"),  # cut to a length, perhaps inside a character
                 "count": count,
-                "sample": last[shape].sample.decode(),
+                "sample": last[shape].sample.decode(errors="ignore"),
                 "at": datetime_of(last[shape].at),
             },
         )

@@ -30,7 +30,6 @@ class Entry:
         "client",
         "end_kind",
         "ended_at",
-        "expired",
         "first_active_at",
         "id",
         "identified",
@@ -66,9 +65,8 @@ class Entry:
         self.first_active_at: int | None = None
         self.parent: int | None = None
         self.parent_kind: bytes | None = None
+        #: How it ended; ``expired`` stands here from when the queue manager said so, a little before the end.
         self.end_kind: bytes | None = None
-        #: ``expired`` or ``force-expired``, once the queue manager said so.
-        self.expired: bytes | None = None
         #: Whether the ledger has it already, and whether it changed since rows were taken last.
         self.stored = False
         self.touched = True

@@ -17,6 +17,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import lzma
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -26,7 +27,9 @@ from typing import Protocol
 
 _HEAD = 1024
 _TAIL = 1024
-_ROTATED = re.compile(r"\.(?:(?P<number>\d{1,4})|(?P<date>\d{8}(?:-\d+)?|\d{4}-\d\d-\d\d\S*?))(?:\.(?:gz|xz))?")
+_ROTATED = re.compile(
+    r"\.(?P<number>\d{1,4})(?:\.gz|\.xz)?|[.-](?P<date>\d{8}(?:-\d+)?|\d{4}-\d\d-\d\d\S*?)(?:\.gz|\.xz)?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,10 +148,16 @@ class _Compressed:
 
 
 class Follower:
-    """Reads a log from a position on. ``read`` never waits: it says what is there now."""
+    """Reads a log from a position on. ``read`` never waits: it says what is there now.
 
-    def __init__(self, path: Path, position: Position | None = None) -> None:
+    Without a position it begins with the oldest file that was written to after ``since`` (seconds since 1970): that is
+    the current one when nothing was ever followed, and an older one when the log was rotated before its first line was
+    read.
+    """
+
+    def __init__(self, path: Path, position: Position | None = None, since: float = math.inf) -> None:
         self.path = path
+        self._since = since
         self._position = position or Position()
         self._file: _File | None = None
         self._head = b""
@@ -234,7 +243,9 @@ class Follower:
         """Open the file that the position is in; else the current file from its start. False when there is none."""
         self.close()
         if self._position.offset == 0:
-            return self._open_current()
+            self._head = self._tail = b""
+            self._file = self._first()
+            return self._file is not None
         for path in [self.path, *reversed(list(self._history()))]:
             file = _open(path)
             if file is None:
@@ -244,6 +255,10 @@ class Follower:
                 return True
             file.close()
         return self._resume_elsewhere()
+
+    def _first(self) -> _File | None:
+        recent = [path for path in self._history() if _modified(path) >= self._since]
+        return _open(recent[0] if recent and self._position.generation == 0 else self.path)
 
     def _holds_position(self, file: _File) -> bool:
         place = self._position
@@ -271,9 +286,6 @@ class Follower:
         self._gap = f"the file that was read to byte {place.offset} is gone: {self.path} and its history do not hold it"
         file.close()
         self._position = Position(place.generation + 1)
-        return self._open_current()
-
-    def _open_current(self) -> bool:
         self._head = self._tail = b""
         self._file = _open(self.path)
         return self._file is not None
@@ -326,13 +338,20 @@ def rotated_files(path: Path) -> list[Path]:
     """The history of ``path``, oldest first: by falling number (``log.2.gz``, ``log.1``) or rising date. Where a file
     stands both plain and compressed, the compressed one is not finished yet."""
     found: dict[tuple[int, str], Path] = {}
-    for candidate in path.parent.glob(path.name + ".*"):
+    for candidate in path.parent.glob(path.name + "[.-]*"):
         match = _ROTATED.fullmatch(candidate.name[len(path.name) :])
         if match:
             key = (-int(match["number"]), "") if match["number"] else (-100_000, match["date"])
             if key not in found or candidate.suffix not in (".gz", ".xz"):
                 found[key] = candidate
     return [found[key] for key in sorted(found)]
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _has_content(path: Path) -> bool:

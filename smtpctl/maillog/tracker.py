@@ -57,6 +57,8 @@ class OpenMessage(NamedTuple):
     stream: bytes | None
     activations: int
     identified: bool
+    parent: int | None
+    end_kind: bytes | None
 
 
 class Tracker:
@@ -106,7 +108,7 @@ class Tracker:
         place = Place(message.instance, known.role, message.pool, message.stream)
         entry = Entry(message.id, message.started_at, place, message.queue_id)
         entry.ended_at, entry.origin, entry.activations = message.ended_at, message.origin, message.activations
-        entry.identified = message.identified
+        entry.identified, entry.parent, entry.end_kind = message.identified, message.parent, message.end_kind
         self._entries.restore(entry)
 
     # Beginnings
@@ -190,7 +192,7 @@ class Tracker:
 
     def expired(self, at: int, origin: Origin, queue_id: bytes, sender: bytes, status: bytes) -> None:
         entry = self._entries.about(at, origin.instance, queue_id)
-        entry.expired = status
+        entry.end_kind = status
         entry.sender = sender
         self._entries.touch(entry)
         self._event(at, origin, status.decode(errors="replace"), entry)
@@ -199,7 +201,7 @@ class Tracker:
         entry = self._entries.about(at, origin.instance, queue_id)
         if entry.ended_at is None:
             by_hand = b"deleted" if origin.daemon == b"postsuper" else b"removed"
-            self._entries.end(entry, at, how or entry.expired or by_hand)
+            self._entries.end(entry, at, how or entry.end_kind or by_hand)
 
     def changed(self, at: int, origin: Origin, queue_id: bytes, action: bytes) -> None:
         entry = self._entries.about(at, origin.instance, queue_id)

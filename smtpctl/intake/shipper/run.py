@@ -39,7 +39,7 @@ class Run:
         place = None
         if checkpoint.position:
             place = Position.restore(checkpoint.generation, checkpoint.position, checkpoint.marks)
-        self._follower = Follower(config.log, place)
+        self._follower = Follower(config.log, place, checkpoint.since)
         self._numbers_until = time.monotonic() + _NUMBERS_FOR
 
     @classmethod

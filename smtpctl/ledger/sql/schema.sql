@@ -51,6 +51,7 @@ CREATE TABLE IF NOT EXISTS sources (
   next_row    bigint NOT NULL DEFAULT 1,
   lines       bigint NOT NULL DEFAULT 0,
   last_at     timestamptz,
+  created_at  timestamptz NOT NULL DEFAULT now(),
   updated_at  timestamptz NOT NULL DEFAULT now(),
   UNIQUE (host, log)
 );
@@ -58,6 +59,8 @@ COMMENT ON TABLE sources IS 'One row a followed log. Changed in the transaction 
 COMMENT ON COLUMN sources.generation IS 'Counts the files that bore this name, one after another.';
 COMMENT ON COLUMN sources.position IS 'Bytes of the current file that are in the ledger; always just after a newline.';
 COMMENT ON COLUMN sources.marks IS 'Fingerprints by which the file is known again, whatever its name or inode.';
+ALTER TABLE sources ADD COLUMN IF NOT EXISTS created_at timestamptz NOT NULL DEFAULT now();
+COMMENT ON COLUMN sources.created_at IS 'When the host first followed the log, by its own clock.';
 COMMENT ON COLUMN sources.next_row IS 'Numbers rows of this source; a row''s id is (source id << 40) + number.';
 
 -- Messages: one row for each queue entry on one instance ---------------------------------------------------------------
@@ -369,9 +372,10 @@ $$;
 DROP FUNCTION IF EXISTS open_messages(integer, timestamptz); -- its columns may have changed
 CREATE FUNCTION open_messages(of_source integer, ended_after timestamptz)
 RETURNS TABLE (id bigint, started_at timestamptz, ended_at timestamptz, instance text, queue_id text, origin text,
-               pool text, stream text, activations integer, identified boolean)
+               pool text, stream text, activations integer, identified boolean, parent bigint, end_kind text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
-  SELECT id, started_at, ended_at, instance, queue_id, origin, pool, stream, activations, message_id IS NOT NULL
+  SELECT id, started_at, ended_at, instance, queue_id, origin, pool, stream, activations, message_id IS NOT NULL,
+         parent, end_kind
   FROM ledger.messages WHERE source = of_source AND (ended_at IS NULL OR ended_at >= ended_after);
 $$;
 

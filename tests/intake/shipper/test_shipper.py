@@ -1,0 +1,209 @@
+"""The shipper as a process over a real database: each line once, whatever ends or breaks in between."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+if TYPE_CHECKING:
+    from tests.intake.shipper.conftest import Mail, Shipping
+
+pytestmark = pytest.mark.postgres
+Check = Callable[["Shipping", bytes], None]
+#: Rounds of the storm; a thousand for a long run.
+ROUNDS = int(os.environ.get("SMTPCTL_STORM_ROUNDS", "12"))
+
+
+def test_what_the_log_holds_is_in_the_ledger(shipping: Shipping, mail: Mail, assert_ledger_equals: Check) -> None:
+    log = mail.lines(3000)
+    shipping.append(log)
+    shipping.run_once()
+    assert_ledger_equals(shipping, log)
+    shipping.run_once()
+    assert_ledger_equals(shipping, log)
+
+
+def test_small_batches_give_the_same_rows(shipping: Shipping, mail: Mail, assert_ledger_equals: Check) -> None:
+    log = mail.lines(2000)
+    shipping.append(log)
+    shipping.configure(batch_bytes=700)
+    shipping.run_once()
+    assert_ledger_equals(shipping, log)
+
+
+def test_a_line_is_visible_within_a_second(shipping: Shipping, mail: Mail) -> None:
+    shipping.append(mail.lines(50))
+    shipping.start()
+    shipping.wait_for("SELECT count(*) > 0 FROM ledger.deliveries", True)
+    waits = []
+    for _ in range(20):
+        before = shipping.query("SELECT coalesce(max(lines), 0) FROM ledger.sources")[0][0]
+        added = mail.lines(10)
+        started = time.monotonic()
+        shipping.append(added)
+        shipping.wait_for("SELECT max(lines) FROM ledger.sources", before + added.count(b"\n"))
+        waits.append(time.monotonic() - started)
+        time.sleep(0.05)
+    assert max(waits) < 1.0, waits
+
+
+def test_a_quiet_log_wakes_the_shipper_at_once(shipping: Shipping, mail: Mail) -> None:
+    shipping.append(mail.lines(10))
+    shipping.start()
+    shipping.wait_for("SELECT coalesce(max(lines), 0) FROM ledger.sources", 10)
+    time.sleep(2.0)  # longer than a log takes to count as quiet
+    started = time.monotonic()
+    shipping.append(mail.lines(1))
+    shipping.wait_for("SELECT max(lines) FROM ledger.sources", 11)
+    assert time.monotonic() - started < 1.0
+
+
+def test_with_the_database_away_it_waits_and_catches_up(
+    shipping: Shipping, mail: Mail, assert_ledger_equals: Check
+) -> None:
+    log = mail.lines(200)
+    shipping.append(log)
+    process = shipping.start()
+    shipping.wait_for("SELECT coalesce(max(lines), 0) FROM ledger.sources", log.count(b"\n"))
+    shipping.postgres.stop("immediate")
+    for _ in range(3):
+        more = mail.lines(300)
+        shipping.append(more)
+        log += more
+        shipping.rotate()
+        time.sleep(0.2)
+    assert process.poll() is None
+    shipping.postgres.start()
+    shipping.wait_for("SELECT max(lines) FROM ledger.sources", log.count(b"\n"))
+    assert_ledger_equals(shipping, log)
+
+
+def test_of_two_shippers_one_waits_and_takes_over(shipping: Shipping, mail: Mail, assert_ledger_equals: Check) -> None:
+    log = mail.lines(500)
+    shipping.append(log)
+    first = shipping.start()
+    shipping.wait_for("SELECT coalesce(max(lines), 0) FROM ledger.sources", log.count(b"\n"))
+    shipping.start()
+    more = mail.lines(500)
+    shipping.append(more)
+    shipping.wait_for("SELECT max(lines) FROM ledger.sources", (log + more).count(b"\n"))
+    first.send_signal(signal.SIGKILL)
+    first.wait(10)
+    last = mail.lines(500)
+    shipping.append(last)
+    shipping.wait_for("SELECT max(lines) FROM ledger.sources", (log + more + last).count(b"\n"))
+    assert_ledger_equals(shipping, log + more + last)
+
+
+def test_sigterm_ends_it_with_everything_committed_that_was_read(shipping: Shipping, mail: Mail) -> None:
+    shipping.append(mail.lines(100))
+    process = shipping.start()
+    shipping.wait_for("SELECT coalesce(max(lines), 0) > 0 FROM ledger.sources", True)
+    process.terminate()
+    assert process.wait(10) == 0
+
+
+def test_it_tells_systemd_when_it_is_ready(shipping: Shipping, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(20)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        shipping.start()
+        assert b"READY=1" in manager.recv(1000)
+
+
+def test_it_tells_prometheus_how_far_it_is(shipping: Shipping, mail: Mail) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shipping.configure(metrics=f"127.0.0.1:{port}")
+    shipping.append(mail.lines(50) + b"2026-11-20T12:00:00.000000+00:00 edge1 postfix/smtpd[1]: never heard of\n")
+    shipping.start()
+    shipping.wait_for("SELECT coalesce(max(lines), 0) FROM ledger.sources", 51)
+    text = ""
+    deadline = time.monotonic() + 10
+    while "smtpctl_shipper_lines_total 51.0" not in text and time.monotonic() < deadline:
+        text = urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics").read().decode()
+    assert "smtpctl_shipper_lines_total 51.0" in text
+    assert "smtpctl_shipper_unknown_lines_total 1.0" in text
+    assert "smtpctl_shipper_active 1.0" in text
+    assert shipping.query("SELECT count, sample FROM ledger.unknown_lines") == [(1, "postfix/smtpd: never heard of")]
+
+
+def test_bytes_that_are_no_text_do_not_stop_it(shipping: Shipping) -> None:
+    head = b"2026-11-20T12:00:00.000000+00:00 edge1 postfix/smtp[1]: AAAAA1: "
+    reply = b"relay=none, delay=1, delays=1/0/0/0, dsn=5.0.0, status=bounced (\xff\xfe \x00 latin\xe9)"
+    shipping.append(b"\0" * 4096 + head + b"to=<\xc3\xa9@x.test>, " + reply + b"\n" + b"\r\n" + b"\x80" * 100 + b"\n")
+    shipping.run_once()
+    assert shipping.query(
+        "SELECT address, reply FROM ledger.deliveries JOIN ledger.subjects ON recipient = subjects.id"
+    ) == [("é@x.test", "�� \x20latin�")]
+
+
+def test_a_gap_is_an_event(shipping: Shipping, mail: Mail) -> None:
+    shipping.append(mail.lines(100))
+    shipping.run_once()
+    os.truncate(shipping.log, 0)
+    shipping.append(mail.lines(10))
+    shipping.run_once()
+    ((kind, text),) = shipping.query("SELECT kind, detail ->> 'text' FROM ledger.events WHERE kind = 'gap'")
+    assert kind == "gap"
+    assert "is gone" in text
+
+
+def test_a_configuration_without_a_host_is_an_error(shipping: Shipping) -> None:
+    shipping.config.write_text('{"log": "/var/log/mail.log"}')
+    process = shipping.start()
+    assert process.wait(30) == 2
+    assert "key 'host' is missing" in shipping.errors.read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mail", [1, 2, 3], indirect=True)
+def test_each_line_counts_once_in_a_storm(
+    shipping: Shipping, mail: Mail, assert_ledger_equals: Check, request: pytest.FixtureRequest
+) -> None:
+    """Kill, rotate, crash the database, cut the connection, in any order, while mail is logged."""
+    chance = random.Random(request.node.name)
+    log = b""
+    shipping.log.touch()
+    shipping.start()
+    shipping.wait_for("SELECT count(*) FROM ledger.sources", 1)  # history from before the first start is not followed
+    for _ in range(ROUNDS):
+        for _ in range(chance.randint(1, 5)):
+            added = mail.lines(chance.randint(1, 400))
+            half = chance.randrange(len(added))
+            shipping.append(added[:half])
+            time.sleep(chance.random() * 0.05)
+            shipping.append(added[half:])
+            log += added
+        match chance.choice(["kill", "kill", "rotate", "cut", "crash", "kill and rotate"]):
+            case "kill":
+                shipping.kill()
+                shipping.start()
+            case "rotate":
+                shipping.rotate()
+            case "kill and rotate":
+                shipping.kill()
+                shipping.rotate()
+                shipping.start()
+            case "cut":
+                with psycopg.connect(shipping.postgres.conninfo(), autocommit=True) as connection:
+                    connection.execute(
+                        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'writer_edge1'"
+                    )
+            case "crash":
+                shipping.postgres.stop("immediate")
+                shipping.postgres.start()
+    shipping.wait_for("SELECT coalesce(max(lines), 0) FROM ledger.sources", log.count(b"\n"), patience=90)
+    assert_ledger_equals(shipping, log)
