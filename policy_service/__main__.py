@@ -1,28 +1,38 @@
-"""The programs of the policy service: ``serve`` (delegation), ``from-guard`` (milter), ``route`` (socketmap)."""
+"""The programs of the policy service.
+
+``serve`` (delegation), ``from-guard`` (milter) and ``route`` (socketmap) are daemons; ``explain`` and ``quota`` show
+what the first decides.
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from importlib import import_module
 
-from policy_service import from_guard, route, serve
+#: program -> (module, its options, its main, line in the help). Modules are imported when they are named.
+PROGRAMS = {
+    "serve": ("serve", "arguments", "main", "answer Postfix's policy requests"),
+    "from-guard": ("from_guard", "arguments", "main", "check the header From before signing (milter)"),
+    "route": ("route", "arguments", "main", "answer which transport a recipient takes (socketmap)"),
+    "explain": ("inspect", "arguments_of_explain", "explain", "show what each rule says of a message, and why"),
+    "quota": ("inspect", "arguments_of_quota", "quotas", "show how full limits are; give quota back"),
+}
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the program that the first argument names."""
+    words = sys.argv[1:] if argv is None else argv
     parser = argparse.ArgumentParser(prog="policy_service", description=__doc__)
     programs = parser.add_subparsers(dest="program", required=True)
-    mains: dict[str, Callable[[argparse.Namespace], int]] = {}
-    for name, module, text in (
-        ("serve", serve, "answer Postfix's policy requests"),
-        ("from-guard", from_guard, "check the header From before signing (milter)"),
-        ("route", route, "answer which transport a recipient takes (socketmap)"),
-    ):
-        module.arguments(programs.add_parser(name, help=text))
-        mains[name] = module.main
-    options = parser.parse_args(argv)
-    return mains[options.program](options)
+    for name, (module, declare, _, text) in PROGRAMS.items():
+        program = programs.add_parser(name, help=text)
+        if words[:1] == [name]:
+            getattr(import_module(f"policy_service.{module}"), declare)(program)
+    options = parser.parse_args(words)
+    module, _, run, _ = PROGRAMS[options.program]
+    code: int = getattr(import_module(f"policy_service.{module}"), run)(options)
+    return code
 
 
 if __name__ == "__main__":

@@ -1,13 +1,25 @@
-"""``smtpctl policy``: the rules and the routing that the policy service answers by."""
+"""``smtpctl policy``: the rules that the policy service answers by, what it says, and how full its limits are.
+
+What a host knows is asked on a host, of the program that is there. Quotas are the fleet's: any submission host will do.
+"""
 
 from __future__ import annotations
 
 import json
+import shlex
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from smtpctl.cli.loading import inventory_argument
+
+PROGRAM = ("python3", "/usr/local/lib/smtpctl/policy.pyz")
+PLACES = ("--rules", "/etc/smtpctl/policy.json", "--database-file", "/etc/smtpctl/secrets/policy-database")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+key_option = click.option("--key", required=True, help="A key as `quota show` names it.")
 
 
 @click.group()
@@ -33,3 +45,83 @@ def compile_(inventory: Path, host: str | None) -> None:
         raise UsageError(f"there is no host {host!r}", hint=f"hosts: {', '.join(fleet.hosts)}")
     document = policy_rules(fleet) if host is None else routing_table(fleet, host)
     click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+@policy.command()
+@inventory_argument
+@click.option("--credential", required=True, help="Who signs in.")
+@click.option("--sender", required=True, help="Envelope sender.")
+@click.option("--recipients", default=1, show_default=True, help="Recipients of the message.")
+@click.option("--from", "header_from", help="Value of the header From; default: the sender.")
+@json_option
+def explain(
+    inventory: Path, credential: str, sender: str, recipients: int, header_from: str | None, as_json: bool
+) -> None:
+    """Show what each rule says of a message, how full its limits are, and the answer. Charges nothing."""
+    asked = ["--credential", credential, "--sender", sender, "--recipients", str(recipients)]
+    if header_from is not None:
+        asked += ["--from", header_from]
+    _ask(inventory, ["explain", *PLACES, *asked, *_json(as_json)])
+
+
+@policy.group()
+def quota() -> None:
+    """Show how full limits are; give quota back."""
+
+
+@quota.command()
+@inventory_argument
+@click.option("--key", default="", help="Only keys that contain this.")
+@json_option
+def show(inventory: Path, key: str, as_json: bool) -> None:
+    """Show every key that something is counted for."""
+    _ask(inventory, ["quota", *PLACES, *_json(as_json), "show", "--", key])
+
+
+@quota.command()
+@inventory_argument
+@key_option
+def reset(inventory: Path, key: str) -> None:
+    """Forget what was counted for a key."""
+    _ask(inventory, ["quota", *PLACES, "reset", "--", key])
+
+
+@quota.command()
+@inventory_argument
+@key_option
+@click.option("--units", required=True, type=click.IntRange(min=1), help="Messages or recipients to give back.")
+def grant(inventory: Path, key: str, units: int) -> None:
+    """Give a key part of its quota back."""
+    _ask(inventory, ["quota", *PLACES, "grant", "--", key, str(units)])
+
+
+def _json(as_json: bool) -> list[str]:
+    return ["--json"] if as_json else []
+
+
+def _ask(inventory: Path, arguments: Sequence[str]) -> None:
+    """Run the policy service's program on a submission host that answers, and pass on what it says."""
+    from smtpctl.cli.fleet import select
+    from smtpctl.errors import TransportError
+    from smtpctl.transport.connection import Connection, Target
+
+    def run(target: Target) -> int:
+        command = [*([] if target.user == "root" else ["sudo", "-n"]), *PROGRAM, *arguments]
+        connection = Connection(target)
+        try:
+            channel = connection.run(shlex.join(command))
+            # Both are a few lines: neither fills its window while the other is read.
+            output, errors = channel.makefile("rb").read(), channel.makefile_stderr("rb").read()
+            click.echo(output.decode(), nl=False)
+            click.echo(errors.decode(), nl=False, err=True)
+            return channel.recv_exit_status()
+        finally:
+            connection.close()
+
+    problems = []
+    for target in select(inventory, roles=["submission"], placeholders=True).targets.values():
+        try:
+            sys.exit(run(target))
+        except TransportError as error:
+            problems.append(str(error))
+    raise TransportError("; ".join(problems), hint="smtpctl plan shows which hosts answer")
