@@ -50,7 +50,7 @@ def apply(
         selection.targets,
         rendered(selection.render),
         settings,
-        reporter(as_json),
+        reporter(selection.secrets.mask, as_json),
         agreement(selection.secrets.mask, yes=yes, as_json=as_json),
         selection.secrets.mask,
     )

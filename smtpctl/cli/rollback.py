@@ -42,7 +42,7 @@ def rollback(host: str | None, revision: str, inventory: Path, yes: bool, take_o
             take_over=take_over,
             kind="rollback",
         ),
-        reporter(as_json),
+        reporter(selection.secrets.mask, as_json),
         agreement(selection.secrets.mask, yes=yes, as_json=as_json),
         selection.secrets.mask,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -47,9 +47,10 @@ def agreement(mask: Callable[[str], str], *, yes: bool, as_json: bool) -> Callab
     return agree
 
 
-def reporter(as_json: bool) -> Callable[[Event], None]:
+def reporter(mask: Callable[[str], str], as_json: bool) -> Callable[[Event], None]:
     """What to do with the events of a run."""
-    return _json_event if as_json else _show_event
+    show = _json_event if as_json else _show_event
+    return lambda event: show(replace(event, detail=mask(event.detail)))
 
 
 def conclude(results: Sequence[HostResult], as_json: bool) -> None:
@@ -70,7 +71,7 @@ def _show_results(results: Sequence[HostResult]) -> None:
     """Results on stdout, a line each; the words of the hosts that failed on stderr."""
     for result in results:
         if result.detail:
-            print_error(f"{result.host}: {result.step}: {result.detail}")
+            print_error(f"{result.host}: {result.step}: {result.detail}", result.hint)
     if all(result.outcome == "unchanged" for result in results):
         click.echo(f"no changes: {len(results)} hosts are as they should be")
         return

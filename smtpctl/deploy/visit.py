@@ -182,7 +182,8 @@ class Visit:
             detail = self.error.detail if isinstance(self.error, HostError) else str(self.error)
         seconds = (self._ended or time.monotonic()) - self._began
         revision = self.desired.revision if self.desired else ""
-        return HostResult(self.name, self.outcome, revision, round(seconds, 3), step, mask(detail))
+        hint = self.error.hint if self.error else ""
+        return HostResult(self.name, self.outcome, revision, round(seconds, 3), step, mask(detail), hint)
 
     def _step(self, step: str, detail: str) -> None:
         self._report(Event(self.name, step, detail))

@@ -19,7 +19,8 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HostResult:
-    """One host's line of the result. ``step`` and ``detail`` say where and why it failed, in the server's own words."""
+    """One host's line of the result. ``step`` and ``detail`` say where and why it failed, in the server's own words;
+    ``hint`` says what to do."""
 
     host: str
     outcome: Outcome
@@ -27,6 +28,7 @@ class HostResult:
     seconds: float
     step: str = ""
     detail: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,14 +88,13 @@ class Host:
         """Why the agent ended, from its exit status and its last words."""
         words = self._words()
         status = self._channel.recv_exit_status() if self._channel.exit_status_ready() else -1
-        if status == 127 or "python3: not found" in words:
+        if self._sudo and "sudo" in words:
             return TransportError(
-                f"{self.name}: there is no /usr/bin/python3",
-                hint="on the host: apt-get install python3",
+                f"{self.name}: no sudo{words}", hint="the log-in user needs sudo without a password; or use root"
             )
-        if self._sudo and "sudo:" in words:
+        if status == 127:
             return TransportError(
-                f"{self.name}: sudo refuses{words}", hint="the log-in user needs sudo without a password, or use root"
+                f"{self.name}: there is no /usr/bin/python3", hint="on the host: apt-get install python3"
             )
         return TransportError(f"{self.name}: the connection ended{words}")
 

@@ -153,6 +153,14 @@ def test_what_is_no_longer_wanted_goes_away(bench: Bench) -> None:
     assert bench.plan(desired("relay1", services=[], packages=[])).empty
 
 
+def test_folders_that_smtpctl_made_go_with_their_last_file(bench: Bench) -> None:
+    bench.apply(desired("relay1", file("/etc/trial/deep/er/a", "x\n"), services=[]))
+    bench.apply(desired("relay1", file("/etc/trial/b", "x\n"), services=[]))
+    assert bench.run("relay1", "find /etc/trial").split() == ["/etc/trial", "/etc/trial/b"]
+    bench.apply(desired("relay1", services=[]))
+    assert "No such file" in bench.run("relay1", "ls /etc/trial 2>&1", check=False)
+
+
 def test_a_file_edited_by_hand_is_refused_until_it_is_taken_over(bench: Bench) -> None:
     bench.apply(desired("relay1", file("/etc/trial/a", "one\n"), services=[]))
     bench.run("relay1", "echo mine > /etc/trial/a")

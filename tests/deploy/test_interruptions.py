@@ -165,6 +165,36 @@ def test_a_packet_filter_that_cuts_the_connection_itself_is_led_back_by_the_host
     assert bench.run("relay1", "nft list ruleset") == ""
 
 
+@pytest.mark.parametrize("folder", ["/etc/trial", "/var/lib/smtpctl"])
+def test_a_full_disk_leaves_the_old_revision_and_the_next_apply_works(bench: Bench, folder: str) -> None:
+    bench.apply(OLD)
+    bench.run("relay1", f"cp -a {folder} /root/saved; mount -t tmpfs -o size=200k,mode=700 tmpfs {folder}")
+    bench.run("relay1", f"cp -a /root/saved/. {folder}")
+    large = desired("relay1", haproxy(8081), file("/etc/trial/large", "x" * 300_000))
+    try:
+        result = bench.apply(large)["relay1"]
+    finally:
+        bench.run(
+            "relay1", f"cp -a {folder}/. /root/saved; umount -l {folder}; rm -rf {folder}; mv /root/saved {folder}"
+        )
+    assert result.outcome in (Outcome.FAILED, Outcome.UNDONE)
+    assert "No space left on device" in result.detail
+    assert state_of(bench) == "old"
+    assert bench.apply(large)["relay1"].outcome is Outcome.APPLIED
+
+
+def test_a_change_that_takes_longer_than_the_bound_is_not_led_back_while_it_is_at_work(bench: Bench) -> None:
+    slow = file(
+        "/etc/systemd/system/trial.service",
+        "[Service]\nType=oneshot\nExecStart=/bin/sleep 4\n[Install]\nWantedBy=multi-user.target\n",
+    )
+    wanted = desired("relay1", slow, services=[Service("trial.service", 20, oneshot=True)], packages=[])
+    result = bench.apply(wanted, confirm_seconds=1)["relay1"]
+    assert (result.outcome, result.detail) == (Outcome.APPLIED, "")
+    bench.eventually(lambda: no_agent_runs(bench))
+    assert bench.plan(wanted).empty
+
+
 def test_a_second_controller_is_refused_with_the_name_of_the_first(bench: Bench) -> None:
     bench.apply(OLD)
     second: list[tuple[Outcome, str, str]] = []

@@ -97,6 +97,19 @@ def test_a_host_without_python_says_what_to_install(bench: Bench, target: Target
         bench.run("relay1", "mv /usr/bin/python3.away /usr/bin/python3")
 
 
+def test_a_log_in_user_without_sudo_is_told_so(bench: Bench, target: Target) -> None:
+    bench.run("relay1", "useradd -m deploy && cp -r /root/.ssh /home/deploy/ && chown -R deploy: /home/deploy/.ssh")
+    try:
+        with (
+            pytest.raises(TransportError, match=r"relay1: no sudo: .*not found") as caught,
+            Host(replace(target, user="deploy"), "tester") as host,
+        ):
+            host.ask({"do": "ping"})
+        assert "sudo without a password" in caught.value.hint
+    finally:
+        bench.run("relay1", "userdel -r deploy", check=False)
+
+
 def test_an_agent_that_dies_is_an_error_with_its_last_words(target: Target) -> None:
     with Host(target, "tester") as host, pytest.raises(TransportError, match=r"the connection ended: (.|\n)*KeyError"):
         host.ask({"do": "nonsense"})

@@ -68,9 +68,15 @@ def restore(store: Store, before: Mapping[str, Mapping[str, Any]], folders: Iter
         if facts.file_fact(path) != fact:
             _restore_one(store, path, fact)
     clean(before)
-    for folder in sorted(folders, reverse=True):
-        _remove_empty(Path(folder))
+    remove_empty(folders)
     _sync(before)
+
+
+def remove_empty(folders: Iterable[str]) -> None:
+    """Remove ``folders``, the inner ones first. Those that hold anything stay: somebody else has used them."""
+    for folder in sorted(map(Path, folders), reverse=True):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def clean(paths: Iterable[str]) -> None:
@@ -109,12 +115,6 @@ def _sync(paths: Iterable[str]) -> None:
     for folder in sorted({str(Path(path).parent) for path in paths}):
         if Path(folder).is_dir():
             sync_folder(Path(folder))
-
-
-def _remove_empty(folder: Path) -> None:
-    """Folders that something else has used in the meantime stay."""
-    if folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
 
 
 def _new(path: str) -> Path:

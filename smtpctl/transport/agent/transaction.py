@@ -17,7 +17,11 @@ from .store import Store, now
 
 
 def journal_of(store: Store, request: Mapping[str, Any], wanted: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The intent, with everything that the way back needs. The old contents go to the object store first."""
+    """The intent, with everything that the way back needs. The old contents go to the object store first.
+
+    ``folders`` are made by this apply; ``made`` are all that smtpctl ever made here and still needs; ``left`` those
+    that it needs no longer.
+    """
     before = {path: facts.file_fact(path) for path in wanted}
     _refuse_moved(before, request["expected"])
     for path, fact in before.items():
@@ -29,15 +33,20 @@ def journal_of(store: Store, request: Mapping[str, Any], wanted: Mapping[str, Ma
         if path not in wanted:
             store.keep(path, file["sha256"])
     named = [step["unit"] for step in request["steps"]]
-    current = store.current()
+    current = store.current() or {}
+    made = swap.missing_folders(path for path, fact in wanted.items() if fact["kind"] != "absent")
+    ours = current.get("made", [])
+    left = [folder for folder in ours if not any(path.startswith(f"{folder}/") for path in request["record"]["files"])]
     return {
         **request["record"],
         "protocol": PROTOCOL,
         "number": store.next_number(),
-        "previous": current["revision"] if current else "",
+        "previous": current.get("revision", ""),
         "begun": now(),
         "before": before,
-        "folders": swap.missing_folders(path for path, fact in wanted.items() if fact["kind"] != "absent"),
+        "folders": made,
+        "left": left,
+        "made": sorted({*ours, *made} - {*left}),
         "units_before": facts.unit_facts(
             [*named, *request["stop"], *request["mask"], *request["unmask"], *request["enable"]]
         ),
@@ -75,6 +84,7 @@ def commit(store: Store, journal: Mapping[str, Any], keep: int) -> None:
     store.commit({**journal})
     timer.disarm()
     swap.clean(journal["before"])
+    swap.remove_empty(journal["left"])
     store.prune(keep)
 
 
