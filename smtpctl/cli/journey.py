@@ -130,19 +130,25 @@ def _event(event: EventStep) -> str:
     if event.kind == "policy":
         parts = [f"{name}={value}" for name, value in detail.items() if name not in ("event", "queue_id", "instance")]
         return f"policy {detail.get('event', '')}: {' '.join(parts)}"
+    if event.kind == "filter" and "FILTER " in detail.get("text", ""):
+        return (
+            f"routed at {detail.get('stage', '?')} to {detail['text'].partition('FILTER ')[2]}{_original_sender(event)}"
+        )
     if event.kind in _DECISIONS:
         recipient = f" for <{event.recipient}>" if event.recipient else ""
         sender = f" from <{event.sender}>" if event.sender is not None else ""
         codes = " ".join(filter(None, (detail.get("code"), detail.get("status"))))
-        credential = f", credential {detail['credential']}" if detail.get("credential") else ""
+        credential = f", credential {detail['sasl_username']}" if detail.get("sasl_username") else ""
         said = f"{codes} {detail.get('text', '')}"
         return f"{event.kind} at {detail.get('stage', '?')}{sender}{recipient}{credential}: {said}"
-    if event.kind == "notified":
-        return f"{_KINDS.get(detail.get('notification', ''), 'notification')} queued as {detail.get('child')}"
     if event.kind == "transport":
         return f"passed to {detail.get('transport')}"
     text = detail.get("text") or detail.get("action") or ""
     return f"{event.kind} {text}".rstrip()
+
+
+def _original_sender(event: EventStep) -> str:
+    return f", envelope sender was <{event.sender}>" if event.sender else ""
 
 
 def _delivery(step: DeliveryStep, journey: Journey) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,13 +16,6 @@ if TYPE_CHECKING:
 SCHEMA = Path(smtpctl.ledger.__file__).parent / "sql" / "schema.sql"
 
 pytestmark = pytest.mark.postgres
-
-
-@pytest.fixture
-def database(postgres: Cluster, new_database: Callable[[], str]) -> str:
-    name = new_database()
-    postgres.apply(name, SCHEMA)
-    return name
 
 
 def test_the_schema_can_be_applied_again(postgres: Cluster, database: str) -> None:

@@ -167,6 +167,7 @@ CREATE TABLE IF NOT EXISTS events (
 ) PARTITION BY RANGE (at);
 CREATE INDEX IF NOT EXISTS events_message ON events (message) WHERE message IS NOT NULL;
 CREATE INDEX IF NOT EXISTS events_recipient ON events (recipient, at) WHERE recipient IS NOT NULL;
+CREATE INDEX IF NOT EXISTS events_sender ON events (sender, at) WHERE sender IS NOT NULL;
 CREATE INDEX IF NOT EXISTS events_kind ON events (kind, at);
 COMMENT ON TABLE events IS 'Decisions (reject, hold, filter, policy), signatures, changes by hand, starts and stops, gaps in a log.';
 

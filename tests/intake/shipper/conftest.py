@@ -83,10 +83,9 @@ class Shipping:
             file.write(data)
 
     def rotate(self) -> None:
-        for number in range(20, 0, -1):
-            old = self.log.with_name(f"mail.log.{number}")
-            if old.exists():
-                old.rename(self.log.with_name(f"mail.log.{number + 1}"))
+        """As logrotate renames. Nothing is ever removed: logs are kept until they are shipped."""
+        for number in range(len(list(self.log.parent.glob("mail.log.*"))), 0, -1):
+            self.log.with_name(f"mail.log.{number}").rename(self.log.with_name(f"mail.log.{number + 1}"))
         self.log.rename(self.log.with_name("mail.log.1"))
         self.log.touch()
 

@@ -1,0 +1,1 @@
+SELECT id FROM ledger.subjects WHERE address = lower(%(wanted)s)
