@@ -57,7 +57,7 @@ SUMMARIES = {
     "policy": "Compile the policy service's rules, and see how it decides.",
     "lab": "Boot the six hosts and an internet on this machine.",
     "plan": "Show every difference between the inventory and the hosts. Writes nothing anywhere.",
-    "apply": "Bring the hosts to what the inventory says.",
+    "apply": "Bring the hosts to what the inventory says, or carry out a saved plan.",
     "history": "Show who changed the hosts, when, what, and how it went.",
     "rollback": "Bring hosts back to what they were.",
     "drift": "Report what has changed on the hosts without smtpctl.",

@@ -22,7 +22,7 @@ from smtpctl.errors import UsageError
 def apply(
     inventory: Path, hosts: tuple[str, ...], roles: tuple[str, ...], yes: bool, take_over: bool, as_json: bool
 ) -> None:
-    """Bring the hosts to what the inventory says; or do what a plan file says, if nothing has moved since.
+    """Bring the hosts to what the inventory says, or carry out a saved plan.
 
     Every host is staged and validated before anything goes live on any; a host on which a step fails leads itself
     back to what it was.

@@ -43,7 +43,7 @@ def drift(
     textfile: Path | None,
     exit_code: bool,
 ) -> None:
-    """Report what has changed on hosts without smtpctl. Changes nothing.
+    """Report what has changed on the hosts without smtpctl.
 
     Files edited, removed or given another mode; services stopped, disabled or still on an older file than the one
     that is there. Whether the inventory is ahead of a host is reported too, and is not drift.

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 @inventory_option
 @click.option("--json", "as_json", is_flag=True, help="Print the history as JSON.")
 def history(hosts: tuple[str, ...], inventory: Path, as_json: bool) -> None:
-    """Who changed a host, when, what, and how it went. Oldest first; the last line that was kept is what it is on.
+    """Show who changed the hosts, when, what, and how it went.
+
+    Oldest first; the last line that was kept is what a host is on.
 
     \b
     Examples:

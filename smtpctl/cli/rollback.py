@@ -19,7 +19,9 @@ from smtpctl.cli.runs import agreement, conclude, json_option, reporter, yes_opt
 @click.option("--take-over", is_flag=True, help="Overwrite files that were edited by hand on a host.")
 @json_option
 def rollback(host: str | None, revision: str, inventory: Path, yes: bool, take_over: bool, as_json: bool) -> None:
-    """Bring HOST, or every host, back to REVISION, or to what it was before its last apply.
+    """Bring hosts back to what they were.
+
+    HOST, or every host, goes to REVISION, or to what it was before its last apply.
 
     This is itself an apply: planned, validated, journalled, probed, and led back when it fails. REVISION is a number
     or the beginning of a name from `smtpctl history`. Neither the key to the secrets nor the old inventory is needed:

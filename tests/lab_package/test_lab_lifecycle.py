@@ -54,7 +54,8 @@ class Machine:
             Path("/proc/self/mounts").read_text(),
             subprocess.run(["ip", "-brief", "link"], capture_output=True, text=True, check=True).stdout,
             tuple(_command_lines(str(lab.state.root))),
-            tuple(str(path) for path in cgroup_root().rglob(lab.state.name)),
+            # os.walk passes over what goes away meanwhile: another lab's cgroups, say
+            tuple(folder for folder, _, _ in os.walk(cgroup_root()) if Path(folder).name == lab.state.name),
         )
 
 
