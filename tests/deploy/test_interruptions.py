@@ -102,6 +102,19 @@ def test_a_host_whose_power_is_cut_is_on_its_old_revision_when_it_serves_again(b
     assert bench.apply(NEW)["relay1"].outcome is Outcome.APPLIED
 
 
+def test_recovery_by_hand_leads_back_what_an_agent_left_that_was_killed(bench: Bench) -> None:
+    bench.apply(OLD)
+
+    def kill(event: Event) -> None:
+        if event.step == "probe":
+            bench.run("relay1", "systemctl stop smtpctl-undo.timer; pkill -KILL -f 'smtpctl-agen[t]'")
+            bench.run("relay1", "test -e /var/lib/smtpctl/journal.json && systemctl start smtpctl-recover")
+
+    assert bench.apply(NEW, on_event=kill)["relay1"].outcome is Outcome.UNDONE
+    assert state_of(bench) == "old"
+    assert "recovery was asked for" in bench.run("relay1", "cat /var/lib/smtpctl/undone/*.json")
+
+
 def test_a_host_whose_power_is_cut_on_its_first_apply_is_bare_again(bench: Bench) -> None:
     unit = file(
         "/etc/systemd/system/trial.service",

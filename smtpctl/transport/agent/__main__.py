@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from . import recovery, session
+from . import recovery, session, units
 from .frames import Message
 from .store import Store
 
@@ -24,7 +24,9 @@ def main(arguments: list[str]) -> None:
     if arguments[0] == "undo":
         recovery.run(Store(), "the controller did not confirm in time", number=int(arguments[1]))
     elif arguments[0] == "recover":
-        recovery.run(Store(), "the host was restarted before the change was confirmed", booting=True)
+        booting = units.booting()
+        reason = "the host was restarted before the change was confirmed" if booting else "recovery was asked for"
+        recovery.run(Store(), reason, booting=booting)
 
 
 if __name__ == "__main__":

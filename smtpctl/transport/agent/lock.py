@@ -13,6 +13,12 @@ from pathlib import Path
 
 from . import MARKER
 
+#: An agent whose controller has just gone needs a moment to end, and a plan takes less than this.
+PATIENCE = 2.0
+
+#: Between two tries.
+PAUSE = 0.05
+
 
 class LockedError(Exception):
     """Somebody else changes this host now; the text names them."""
@@ -39,18 +45,25 @@ def shared(folder: Path) -> Lock | None:
 
 
 def exclusive(folder: Path, *, wait: bool = False) -> Lock:
-    """The lock of a writer; the folder has to exist. ``wait`` until it is free, or raise LockedError at once."""
+    """The lock of a writer; the folder has to exist. ``wait`` until it is free, or raise LockedError soon."""
     return _take(folder, fcntl.LOCK_EX, wait=wait)
 
 
 def _take(folder: Path, how: int, *, wait: bool = False) -> Lock:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, how if wait else how | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise LockedError(describe_holder()) from None
-    return Lock(descriptor)
+    if wait:
+        fcntl.flock(descriptor, how)
+        return Lock(descriptor)
+    end = time.monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+            return Lock(descriptor)
+        except BlockingIOError:
+            if time.monotonic() >= end:
+                os.close(descriptor)
+                raise LockedError(describe_holder()) from None
+            time.sleep(PAUSE)
 
 
 def describe_holder() -> str:

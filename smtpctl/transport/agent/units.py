@@ -86,6 +86,12 @@ def watch(units: Sequence[str], since: float) -> list[str]:
     return [unit for unit in began if ended[unit]["invocation"] != began[unit]["invocation"]]
 
 
+def booting() -> bool:
+    """Whether this host has not finished its boot, so that units come up by themselves."""
+    state = processes.run(["systemctl", "is-system-running"], timeout=20).output.strip()
+    return state in ("initializing", "starting")
+
+
 def explain(units: Sequence[str]) -> str:
     """The last words of those of ``units`` that failed, from the journal."""
     words = []
