@@ -46,8 +46,10 @@ SWEPT_AT_ONCE = 1000
 #: Most messages and keys of one exchange, so that one statement stays within milliseconds.
 LARGEST_EXCHANGE = 500
 
-#: Demand below this many units a second is never leased ahead: such a key is exact on whichever host it is used.
-LEAST_DEMAND = 4.0
+#: Demand is what was charged in about so long, and below so many units it is never leased ahead: a key that is asked
+#: for now and then is exact on whichever host it is used.
+DEMAND_MEMORY = 4 * SECOND
+LEAST_DEMAND = 3.0
 
 
 @dataclass(slots=True)
@@ -73,14 +75,18 @@ class Key:
     backlog_at: int = -LEVEL_BELIEVED
     used: int = 0
     demand: float = 0.0
+    demand_at: int = 0
     unreported_since: int = 0
     refilled: int = 0
 
     def available(self, now: int) -> int:
         """Leased permits that may be spent now. Those past their end are gone: the truth has charged them."""
-        if self.leases and self.leases[0].end <= now:
-            self.leases = [lease for lease in self.leases if lease.end > now]
-        return sum(lease.available for lease in self.leases)
+        leases = self.leases
+        if not leases:
+            return 0
+        if leases[0].end <= now:
+            leases = self.leases = [lease for lease in leases if lease.end > now]
+        return leases[0].available if len(leases) == 1 else sum(lease.available for lease in leases)
 
     def spend(self, units: int, now: int) -> None:
         """Use ``units`` permits, the oldest first; ``available`` has said that there are so many."""
@@ -92,14 +98,18 @@ class Key:
         self.unreported_since = self.unreported_since or now
 
     def note_demand(self, units: int, now: int) -> None:
-        """Keep the demand in units a second, by an average that forgets within a second or two."""
-        self.demand = self.demand * exp((self.used - now) / SECOND) + units
-        self.used = now
+        """Keep the units that were charged lately, older ones counting less and less."""
+        self.demand = self.demand * exp((self.demand_at - now) / DEMAND_MEMORY) + units
+        self.demand_at = now
 
     def wanted(self, now: int) -> int:
-        """Permits to lease ahead: a second's demand, none for a key that is asked for now and then."""
-        demand = self.demand * exp((self.used - now) / SECOND)
-        return int(demand) if self.shape.leasable and demand >= LEAST_DEMAND else 0
+        """Permits to lease ahead: about two seconds' demand, none for a key that is asked for now and then."""
+        demand = self.demand * exp((self.demand_at - now) / DEMAND_MEMORY)
+        return int(demand / 2) if self.shape.leasable and demand >= LEAST_DEMAND else 0
+
+    def roomy(self, now: int) -> bool:
+        """Whether less than half of the burst was taken when the truth spoke last, and that was not long ago."""
+        return now - self.backlog_at <= LEVEL_BELIEVED and 2 * self.backlog < self.shape.burst * self.shape.interval
 
     def refusal(self, units: int, now: int) -> int:
         """Nanoseconds until ``units`` fit by what the truth said last; 0 when they may, or nothing recent is known."""
@@ -183,11 +193,12 @@ class Book:
         """Charge a message now, or return None and ``tell`` later. All of its keys are charged, or none."""
         covered = True
         for key, count in units:
-            key.note_demand(count, now)
+            key.used = now
             if key.available(now) < count:
                 covered = False
         if covered:
             for key, count in units:
+                key.note_demand(count, now)
                 key.spend(count, now)
                 self._watch(key, now)
             return GRANTED
@@ -244,6 +255,9 @@ class Book:
                 self._leased[key] = None
         for charge, verdict in zip(sent.charges, answer.verdicts, strict=True):
             if verdict.refused_by < 0:
+                for key, count in charge.units:
+                    # Noted as of the sending, which keeps a key's moments in order enough for an average.
+                    key.note_demand(count, max(sent.at, key.demand_at))
                 charge.answer(GRANTED)
             else:
                 charge.answer(Refusal(sent.keys[verdict.refused_by], verdict.wait))
@@ -317,8 +331,8 @@ class Book:
             positions[key] = index
             self._due.pop(key, None)
             wanted = 0 if final else key.wanted(now)
-            # A key that one of these messages needs gives its permits back first: the truth may need them for it.
-            keep = key not in charged and (wanted > 0 or now - key.used < IDLE)
+            # A key that one of these messages needs gives its permits back first where the truth may need them for it.
+            keep = (key not in charged or key.roomy(now)) and (wanted > 0 or now - key.used < IDLE)
             request.reports += _reports(key, index, keep=keep)
             held = sum(lease.available for lease in key.leases)
             shape = key.shape

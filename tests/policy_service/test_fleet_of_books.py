@@ -223,11 +223,11 @@ def test_cut_off_a_process_spends_its_reserve_then_its_share_of_the_rate() -> No
         fleet.advance(SECOND)
     before = fleet.granted
     fleet.cut_off = {0}
-    fleet.send(0, {"a": 1})
-    fleet.advance(SECOND)
-    for _ in range(50):
+    for _ in range(60):
         fleet.send(0, {"a": 1})
-    assert fleet.granted - before == limit.reserve
+    fleet.advance(2 * SECOND)
+    # What was leased ahead at that moment comes on top.
+    assert limit.reserve <= fleet.granted - before <= limit.reserve + 6
     before = fleet.granted
     for _ in range(3600):
         fleet.send(0, {"a": 1})
