@@ -55,7 +55,7 @@ class AppliedFleet:
         submit(self.place(credential), message, sender=sender, recipients=[recipient])
         return str(message["Message-ID"]).strip("<>")
 
-    def journey(self, identity: str, outcome: str, patience: float = 40.0) -> dict[str, Any]:
+    def journey(self, identity: str, outcome: str, patience: float = 150.0) -> dict[str, Any]:
         """The message's journey, as soon as the ledger shows that outcome. Fails after ``patience`` seconds."""
         deadline = time.monotonic() + patience
         while True:
@@ -68,7 +68,7 @@ class AppliedFleet:
             assert time.monotonic() < deadline, f"not {outcome} after {patience} s: {journeys or result.stderr}"
             time.sleep(0.3)
 
-    def wait_until_ready(self, patience: float = 60.0) -> None:
+    def wait_until_ready(self, patience: float = 120.0) -> None:
         """Until both submission hosts say that they are ready for mail, and a balancer holds the virtual address."""
         deadline = time.monotonic() + patience
         while not all(self._ready(host) for host in self.fleet.hosts_with(Role.SUBMISSION)) or not self._greets():

@@ -37,9 +37,9 @@ class Session(smtplib.SMTP):
 session = Session(place["address"], 10587, timeout=30)
 context = ssl.create_default_context(cafile="/etc/smtpctl/ca.pem")
 session._host = place["name"]
-session.starttls(context=context)
-session.login("shop", place["password"])
 try:
+    session.starttls(context=context)
+    session.login("shop", place["password"])
     session.sendmail("orders@shop.test", ["ada@gmail.test"], b"From: orders@shop.test\\r\\n\\r\\ntext\\r\\n")
     print("250 accepted")
 except smtplib.SMTPRecipientsRefused as refusal:
@@ -57,7 +57,7 @@ def server_states(applied: AppliedFleet, balancer: str) -> dict[str, str]:
     return {row["svname"]: row["status"] for row in rows if row["pxname"] == "submission"}
 
 
-def wait_for_state(applied: AppliedFleet, host: str, up: bool, patience: float = 30.0) -> None:
+def wait_for_state(applied: AppliedFleet, host: str, up: bool, patience: float = 60.0) -> None:
     deadline = time.monotonic() + patience
     while server_states(applied, "edge2")[host].startswith("UP") is not up:
         assert time.monotonic() < deadline, f"{host} is not {'up' if up else 'down'} after {patience} s"
@@ -91,4 +91,5 @@ def submitted_at(applied: AppliedFleet, host: str) -> str:
 def test_without_limits_check_or_signature_mail_is_put_off_and_never_accepted(edge1: AppliedFleet, unit: str) -> None:
     assert submitted_at(edge1, "edge1").startswith("250")
     edge1.lab.run("edge1", ["systemctl", "stop", unit])
-    assert submitted_at(edge1, "edge1").startswith("451")
+    # 451, or 454 already at STARTTLS where a milter cannot be reached when the session begins
+    assert submitted_at(edge1, "edge1")[:3] in ("451", "454")

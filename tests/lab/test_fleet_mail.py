@@ -18,7 +18,7 @@ def test_a_receipt_arrives_with_spf_dkim_and_dmarc_and_its_journey_has_every_ste
     recipient = f"ada+{uuid.uuid4().hex}@gmail.test"
     journey = applied.journey(applied.send(recipient), "delivered")
 
-    (message,) = applied.lab.mail("gmail.test", to=recipient, wait=20)
+    (message,) = applied.lab.mail("gmail.test", to=recipient, wait=150)
     assert {method: verdicts(message)[method] for method in ("spf", "dkim", "dmarc")} == {
         "spf": "pass",
         "dkim": "pass",
@@ -43,7 +43,7 @@ def test_nothing_about_the_network_inside_leaves_with_a_message(applied: Applied
     message["Bcc"] = "secret@yahoo.test"
     with connect(applied.place()) as session:
         session.sendmail("orders@shop.test", [recipient], message.as_bytes())
-    (arrived,) = applied.lab.mail("gmail.test", to=recipient, wait=20)
+    (arrived,) = applied.lab.mail("gmail.test", to=recipient, wait=150)
     text = arrived.as_string()
     inside = [host.address for host in applied.fleet.hosts.values()] + ["10.78.0.1]", "secret@yahoo.test"]
     assert [address for address in inside if address in text] == []
@@ -53,7 +53,7 @@ def test_a_newsletter_leaves_from_an_address_of_the_marketing_pool(applied: Appl
     recipient = f"ada+{uuid.uuid4().hex}@yahoo.test"
     identity = applied.send(recipient, credential="newsletter", sender="hello@news.test")
     applied.journey(identity, "delivered")
-    (message,) = applied.lab.mail("yahoo.test", to=recipient, wait=20)
+    (message,) = applied.lab.mail("yahoo.test", to=recipient, wait=150)
     assert source(message) in {found.address for _, found in applied.fleet.sources_of("marketing")}
     assert verdicts(message)["dmarc"] == "pass"
 
@@ -63,7 +63,7 @@ def test_all_source_addresses_of_a_pool_are_used(applied: AppliedFleet) -> None:
     recipients = [f"box{number}+{mark}@outlook.test" for number in range(60)]
     for recipient in recipients:
         applied.send(recipient)
-    used = {source(message) for name in recipients for message in applied.lab.mail("outlook.test", to=name, wait=60)}
+    used = {source(message) for name in recipients for message in applied.lab.mail("outlook.test", to=name, wait=150)}
     assert used == {found.address for _, found in applied.fleet.sources_of("transactional")}
 
 

@@ -45,7 +45,7 @@ def test_one_host_with_every_role_carries_a_message_and_shows_its_journey(single
     message = single.message("orders@shop.test", recipient)
     with single.lab.entered():
         submit(single.place("shop", address=address), message, sender="orders@shop.test", recipients=[recipient])
-        (arrived,) = single.lab.mail("gmail.test", to=recipient, wait=30)
+        (arrived,) = single.lab.mail("gmail.test", to=recipient, wait=150)
         found = verdicts(arrived)
         assert (found["spf"], found["dkim"], found["dmarc"]) == ("pass", "pass", "pass")
         assert source(arrived) == "10.78.2.1"
