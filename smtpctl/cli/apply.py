@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,9 @@ from smtpctl.cli.loading import inventory_argument
 from smtpctl.cli.runs import agreement, conclude, json_option, reporter, yes_option
 from smtpctl.errors import UsageError
 
+if TYPE_CHECKING:
+    from smtpctl.model.records import OnFailure
+
 
 @click.command()
 @inventory_argument
@@ -18,9 +22,18 @@ from smtpctl.errors import UsageError
 @role_option
 @yes_option
 @click.option("--take-over", is_flag=True, help="Overwrite files that were edited by hand on a host.")
+@click.option("--continue", "go_on", is_flag=True, help="Go on with the other hosts when one fails.")
+@click.option("--rollback-all", is_flag=True, help="When a host fails, take back the hosts before it, too.")
 @json_option
 def apply(
-    inventory: Path, hosts: tuple[str, ...], roles: tuple[str, ...], yes: bool, take_over: bool, as_json: bool
+    inventory: Path,
+    hosts: tuple[str, ...],
+    roles: tuple[str, ...],
+    yes: bool,
+    take_over: bool,
+    go_on: bool,
+    rollback_all: bool,
+    as_json: bool,
 ) -> None:
     """Bring the hosts to what the inventory says, or carry out a saved plan.
 
@@ -36,6 +49,8 @@ def apply(
     from smtpctl.cli.plan_files import read_plans
     from smtpctl.deploy.apply import Settings, apply_fleet, rendered
 
+    if go_on and rollback_all:
+        raise UsageError("--continue and --rollback-all exclude each other")
     saved = read_plans(inventory)
     if saved and (hosts or roles):
         raise UsageError("a plan file names its hosts", hint="leave --host and --role out")
@@ -44,6 +59,7 @@ def apply(
         order=selection.order,
         keep=selection.fleet.retention.revisions,
         take_over=take_over,
+        on_failure=_on_failure(go_on, rollback_all),
         expected=saved.hosts if saved else {},
     )
     results = apply_fleet(
@@ -55,3 +71,11 @@ def apply(
         selection.secrets.mask,
     )
     conclude(results, as_json)
+
+
+def _on_failure(go_on: bool, rollback_all: bool) -> OnFailure:
+    from smtpctl.model.records import OnFailure
+
+    if rollback_all:
+        return OnFailure.ROLL_BACK
+    return OnFailure.GO_ON if go_on else OnFailure.STOP

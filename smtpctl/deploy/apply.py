@@ -10,7 +10,7 @@ from smtpctl.deploy.visit import Report, Visit
 from smtpctl.errors import HostError, PartlyAppliedError, SmtpctlError, UsageError
 from smtpctl.model.artifacts import DesiredHost
 from smtpctl.model.plans import HostPlan, SavedPlan
-from smtpctl.model.records import HostResult, Outcome
+from smtpctl.model.records import HostResult, OnFailure, Outcome
 from smtpctl.plan import moved
 from smtpctl.transport.connection import Target
 from smtpctl.transport.requests import CONFIRM_SECONDS
@@ -35,6 +35,7 @@ class Settings:
     take_over: bool = False
     expected: Mapping[str, SavedPlan] = field(default_factory=dict)
     kind: str = "apply"
+    on_failure: OnFailure = OnFailure.STOP
     confirm_seconds: float = CONFIRM_SECONDS
 
 
@@ -92,7 +93,7 @@ def verdict(results: Sequence[HostResult]) -> SmtpctlError | None:
     bad = [result for result in results if result.outcome not in (Outcome.APPLIED, Outcome.UNCHANGED)]
     if not bad:
         return None
-    failed = [result for result in bad if result.outcome is not Outcome.UNTOUCHED]
+    failed = [result for result in bad if result.outcome not in (Outcome.UNTOUCHED, Outcome.ROLLED_BACK)]
     names = ", ".join(result.host for result in bad)
     if any(result.outcome is Outcome.APPLIED for result in results):
         return PartlyAppliedError(f"not applied on: {names}", hint="remove the cause, then run apply again")
@@ -122,7 +123,7 @@ def _permitted(run: Crew, changing: Sequence[Visit], settings: Settings, confirm
     for visit in run.visits.values():
         if visit.plan and (objection := _objection(visit.plan, settings)):
             visit.fail(HostError(visit.name, "plan", objection))
-    if len(run.whole()) < len(run.visits):
+    if len(run.whole()) < len(run.visits) or not changing:
         return False
     return confirm({visit.name: visit.plan for visit in changing if visit.plan}) and not run.interrupted.is_set()
 
@@ -136,7 +137,7 @@ def _objection(plan: HostPlan, settings: Settings) -> str:
 
 
 def _go_live(run: Crew, changing: Sequence[Visit], settings: Settings) -> None:
-    """Wave by wave; the first failure ends the roll-out, and so does Ctrl-C after the wave in hand."""
+    """Wave by wave; a failure ends the roll-out unless it was to go on, and so does Ctrl-C after the wave in hand."""
     by_name = {visit.name: visit for visit in changing}
     waves = settings.order({visit.name: visit.plan for visit in changing if visit.plan})
     missing = set(by_name) - {host for wave in waves for host in wave}
@@ -148,6 +149,19 @@ def _go_live(run: Crew, changing: Sequence[Visit], settings: Settings) -> None:
         visit.confirm()
 
     for wave in waves:
-        chosen = [by_name[host] for host in wave]
-        if run.interrupted.is_set() or run.each(step, chosen):
+        failed = run.each(step, [by_name[host] for host in wave])
+        if failed and settings.on_failure is OnFailure.ROLL_BACK:
+            _take_back(run, [by_name[host] for wave in reversed(waves) for host in wave], settings)
+        if run.interrupted.is_set() or (failed and settings.on_failure is not OnFailure.GO_ON):
             return
+
+
+def _take_back(run: Crew, visits: Sequence[Visit], settings: Settings) -> None:
+    """Bring every host that this run has changed to the revision before, one after the other."""
+
+    def step(visit: Visit) -> None:
+        visit.take_back(keep=settings.keep, confirm_seconds=settings.confirm_seconds)
+
+    for visit in visits:
+        if visit.outcome is Outcome.APPLIED:
+            run.each(step, [visit])

@@ -41,6 +41,7 @@ class Visit:
         self._report = report
         self._host: Host | None = None
         self._staged = False
+        self._settled = False
         self._patience = RETURN_SECONDS
         self._began = time.monotonic()
         self._ended: float | None = None
@@ -91,11 +92,12 @@ class Visit:
             plan, self._desired(), who=self.holder, kind=kind, keep=keep, confirm_seconds=confirm_seconds
         )
         self._patience = confirm_seconds + RETURN_SECONDS
+        self._settled = False
         self._change(request)
 
     def confirm(self) -> None:
         """Make what is live the host's revision; over a new connection first, where the change could lock us out."""
-        if self.outcome is not Outcome.APPLIED:
+        if not self._settled:
             if self._planned().risks_access:
                 self._come_back()
             self._change({"do": "confirm", "revision": self._planned().revision})
@@ -126,7 +128,7 @@ class Visit:
                 time.sleep(RETRY_SECONDS)
                 continue
             if answer["revision"] == self._planned().revision:
-                self.outcome = Outcome.APPLIED
+                self._settled = True
                 return
             self.outcome = Outcome.UNDONE
             raise HostError(
@@ -148,6 +150,20 @@ class Visit:
             self.outcome = Outcome.UNDONE
             self._connected().ask({"do": "undo", "reason": f"no new connection: {error}"}, on_step=self._step)
             raise HostError(self.name, "confirm", f"no new connection after the change: {error}\nled back") from error
+
+    def take_back(self, *, keep: int, confirm_seconds: float) -> None:
+        """Bring the host, which this run has changed, to what it was before the run; by an apply of its own."""
+        self._step("rollback", "to the revision before")
+        self.recall("")
+        self.observe(exclusive=True)
+        self.stage()
+        try:
+            self.go_live(kind="rollback", keep=keep, confirm_seconds=confirm_seconds)
+            self.confirm()
+        except LedBackError:
+            self.outcome = Outcome.APPLIED  # led back from the way back: the new revision stands
+            raise
+        self.outcome = Outcome.ROLLED_BACK
 
     def abandon(self) -> None:
         """Drop what was staged; the host is as it was. A host that is gone has nothing staged that matters."""

@@ -6,6 +6,14 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
+class OnFailure(StrEnum):
+    """What a roll-out does when a host fails: stop there, go on with the others, or take the ones before back too."""
+
+    STOP = "stop"
+    GO_ON = "continue"
+    ROLL_BACK = "rollback-all"
+
+
 class Outcome(StrEnum):
     """How an apply ended on one host."""
 
@@ -15,6 +23,7 @@ class Outcome(StrEnum):
     UNDONE = "undone"
     UNTOUCHED = "untouched"
     UNKNOWN = "unknown"
+    ROLLED_BACK = "rolled-back"
 
 
 @dataclass(frozen=True, slots=True)

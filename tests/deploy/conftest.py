@@ -20,7 +20,7 @@ from smtpctl.lab import Lab, StateFolder
 from smtpctl.lab.image import images_folder
 from smtpctl.model.artifacts import Action, Check, DesiredHost, ManagedFile, Probe, Service
 from smtpctl.model.plans import HostPlan
-from smtpctl.model.records import Event, HostResult
+from smtpctl.model.records import Event, HostResult, OnFailure
 from smtpctl.transport.connection import Target
 
 INVENTORY = Path(__file__).with_name("hosts.yml")
@@ -115,6 +115,7 @@ class Bench:
         take_over: bool = False,
         keep: int = 10,
         confirm_seconds: float = 30.0,
+        on_failure: OnFailure = OnFailure.STOP,
         on_event: Callable[[Event], None] | None = None,
         agree: Callable[[Mapping[str, HostPlan]], bool] = lambda plans: True,
     ) -> dict[str, HostResult]:
@@ -131,6 +132,7 @@ class Bench:
             keep=keep,
             take_over=take_over,
             confirm_seconds=confirm_seconds,
+            on_failure=on_failure,
         )
         by_name = {host.host: host for host in wanted}
         results = apply_fleet(

@@ -46,7 +46,8 @@ echo 'deb [trusted=yes] file:/root/repository ./' > /etc/apt/sources.list
 """
 
 REMOVE = """
-systemctl disable -q --now trial-daemon; apt-get -qq purge -y trial-daemon; mv /root/sources.list /etc/apt/sources.list; rm -rf /root/repository
+systemctl disable -q --now trial-daemon
+apt-get -qq purge -y trial-daemon; mv /root/sources.list /etc/apt/sources.list; rm -rf /root/repository
 rm -f /run/trial-daemon.started /etc/trial-daemon.conf
 """
 

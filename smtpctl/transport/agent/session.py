@@ -192,6 +192,8 @@ class Session:
         return {"answer": "failed", "step": step, "detail": detail, "undone": True, "problems": problems}
 
     def _take_lock(self, exclusive: bool) -> str:
+        if self.lock is not None:
+            return ""
         if not exclusive:
             self.lock = lock.shared(self.store.base)
             return ""
