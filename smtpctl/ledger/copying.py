@@ -142,15 +142,20 @@ def integer(value: int | None) -> bytes:
 
 def address(value: bytes | None) -> bytes:
     """A field of type inet; null for what is no address (``unknown``)."""
-    if value is None:
-        return NULL
-    try:
-        parsed = ipaddress.ip_address(value.decode().removeprefix("IPv6:"))
-    except ValueError:
+    parsed = parse_address(value)
+    if parsed is None:
         return NULL
     packed = parsed.packed
     # Family (2 is IPv4, 3 is IPv6 in PostgreSQL's own numbering), bits, is_cidr, length.
     return text(bytes((2 if parsed.version == 4 else 3, parsed.max_prefixlen, 0, len(packed))) + packed)
+
+
+def parse_address(value: bytes | None) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """An address, without the interface that a link-local one may name: PostgreSQL knows none."""
+    try:
+        return None if value is None else ipaddress.ip_address(value.decode(errors="replace").partition("%")[0])
+    except ValueError:
+        return None
 
 
 @lru_cache(maxsize=4096)

@@ -18,12 +18,14 @@ from psycopg.rows import dict_row
 from smtpctl.errors import LedgerError
 from smtpctl.ledger import copying
 from smtpctl.ledger.connection import Connection, statement
-from smtpctl.model.deliveries import DAY, Message, Rows, UnknownLine, datetime_of
+from smtpctl.model.deliveries import DAY, Change, Rows, UnknownLine, datetime_of
 
 #: Class of the advisory locks that make a shipper the only one of its log ("smtp" in ASCII).
 _LEASE = 0x736D7470
 #: Numbers of addresses kept in memory.
 _NUMBERS = 50_000
+#: Characters of an address; RFC 5321 has room for 320, an index for about 670.
+_LONGEST_ADDRESS = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +103,8 @@ class Writer:
             _copy(cursor, "deliveries", copying.DELIVERY_COLUMNS, deliveries)
             events = [copying.event_row(item, base, constants, numbers) for item in rows.events]
             _copy(cursor, "events", copying.EVENT_COLUMNS, events)
-            if rows.updates:
-                changes = [_change(message, base, numbers) for message in rows.updates]
+            if rows.changes:
+                changes = [_change(change, base, numbers) for change in rows.changes]
                 cursor.execute("SELECT ledger.change_messages(%s, %s)", (before.source, json.dumps(changes)))
             if rows.unknown:
                 _count_unknown(cursor, before.source, rows.unknown)
@@ -131,9 +133,8 @@ class Writer:
             self._numbers.clear()
         missing = [item for item in addresses if item not in self._numbers]
         if missing:
-            row = self._connection.execute(
-                "SELECT ledger.subject_numbers(%s)", ([item.decode() for item in missing],)
-            ).fetchone()
+            wanted = [item.decode(errors="replace").lower()[:_LONGEST_ADDRESS] for item in missing]
+            row = self._connection.execute("SELECT ledger.subject_numbers(%s)", (wanted,)).fetchone()
             self._numbers.update(zip(missing, row[0] if row else [], strict=True))
         return self._numbers
 
@@ -170,7 +171,7 @@ def _copy(cursor: psycopg.Cursor[Any], table: str, columns: str, encoded: list[b
 
 def _addresses(rows: Rows) -> set[bytes]:
     """Every address that the rows name. The null sender is none; an empty recipient is one, however odd."""
-    found = {message.sender for message in rows.messages} | {message.sender for message in rows.updates}
+    found = {message.sender for message in rows.messages} | {change.sender for change in rows.changes}
     for event in rows.events:
         found.add(event.sender)
         found.add(event.recipient)
@@ -181,42 +182,36 @@ def _addresses(rows: Rows) -> set[bytes]:
     return {item for item in found if item is not None}
 
 
-def _change(message: Message, base: int, numbers: dict[bytes, int]) -> dict[str, Any]:
-    """What an update says, for ``ledger.change_messages``. Only what is known: the rest stays."""
-    change: dict[str, Any] = {
-        "id": base + message.id,
-        "started_at": _iso(message.started_at),
-        "ended_at": _iso(message.ended_at),
-        "first_active_at": _iso(message.first_active_at),
-        "activations": message.activations,
-        "size": message.size,
-        "recipients": message.recipients,
-        "parent": None if message.parent is None else base + message.parent,
+def _change(change: Change, base: int, numbers: dict[bytes, int]) -> dict[str, Any]:
+    """A change for ``ledger.change_messages``: only what it names. Times are moments."""
+    named: dict[str, Any] = {
+        "id": base + change.id,
+        "started_at": change.started_at,
+        "ended_at": change.ended_at,
+        "first_active_at": change.first_active_at,
+        "activations": change.activations,
+        "size": change.size,
+        "recipients": change.recipients,
+        "parent": None if change.parent is None else base + change.parent,
+        "origin": change.origin,
+        "message_id": change.message_id,
+        "parent_kind": change.parent_kind,
+        "end_kind": change.end_kind,
     }
-    if message.sender is not None:
-        change["sender"] = numbers[message.sender] if message.sender else None
-        change["sender_domain"] = copying.domain_of(message.sender).decode()
-    client, place = message.client, message.place
-    if client.address is not None and copying.address(client.address) != copying.NULL:
-        change["client_address"] = client.address.decode().removeprefix("IPv6:")
-    texts = {
-        "origin": message.origin,
-        "instance": place.instance,
-        "role": place.role,
-        "pool": place.pool,
-        "stream": place.stream,
-        "credential": client.credential,
-        "client_name": client.name,
-        "message_id": message.message_id,
-        "parent_kind": message.parent_kind,
-        "end_kind": message.end_kind,
+    if change.place is not None:
+        named |= change.place._asdict()
+    if change.client is not None:
+        named |= {"client_name": change.client.name, "credential": change.client.credential}
+        address = copying.parse_address(change.client.address)
+        named["client_address"] = None if address is None else str(address)
+    if change.sender is not None:
+        named["sender"] = numbers[change.sender] if change.sender else None
+        named["sender_domain"] = copying.domain_of(change.sender)
+    return {
+        name: value.decode() if isinstance(value, bytes) else value
+        for name, value in named.items()
+        if value is not None
     }
-    change |= {name: value.decode() for name, value in texts.items() if value is not None}
-    return {name: value for name, value in change.items() if value is not None}
-
-
-def _iso(moment: int | None) -> str | None:
-    return None if moment is None else datetime_of(moment).isoformat()
 
 
 def _count_unknown(cursor: psycopg.Cursor[Any], source: int, lines: list[UnknownLine]) -> None:

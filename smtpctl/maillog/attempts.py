@@ -129,6 +129,9 @@ def _read_cut(text: bytes) -> Attempt | None:
     return recipient, original or None, relay, None, b"", b"", None, b"", b"", b""
 
 
+#: Longer than any message waits, short enough for any column.
+_LONGEST = 1e9
+
 # Few relays and few delays stand in many lines: what they mean is remembered.
 
 
@@ -136,10 +139,14 @@ def _read_cut(text: bytes) -> Attempt | None:
 def read_delays(total: bytes, parts: bytes) -> Delays | None:
     """``delay=`` and ``delays=a/b/c/d``, in seconds; None when they are cut."""
     try:
-        before, manager, connecting, transferring = map(float, parts.split(b"/"))
-        return Delays(float(total), before, manager, connecting, transferring)
+        before, manager, connecting, transferring = map(_seconds, parts.split(b"/"))
+        return Delays(_seconds(total), before, manager, connecting, transferring)
     except ValueError:
         return None
+
+
+def _seconds(text: bytes) -> float:
+    return min(float(text), _LONGEST)
 
 
 @lru_cache(maxsize=16_384)
@@ -152,7 +159,7 @@ def read_relay(text: bytes) -> Relay:
     port = port.removeprefix(b":")
     if not address or not (address[:1].isdigit() or b":" in address):
         return Relay(text, None, None)
-    return Relay(name, address, int(port) if port.isdigit() else None)
+    return Relay(name, address, int(port[:5]) if port.isdigit() else None)
 
 
 _QUEUED_AS = re.compile(rb"\bqueued as ([0-9A-Za-z]{5,26})\b")

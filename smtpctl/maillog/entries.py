@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 
 from smtpctl.maillog.labels import Labels
-from smtpctl.model.deliveries import DAY, SECOND, Client, Message, Place, new_tuple
+from smtpctl.model.deliveries import DAY, SECOND, Change, Client, Message, Place, new_tuple
 
 #: For this long after a message has ended, lines about its queue id are still about it.
 LATE = 60 * SECOND
@@ -33,6 +33,7 @@ class Entry:
         "first_active_at",
         "id",
         "identified",
+        "last",
         "message_id",
         "origin",
         "parent",
@@ -67,8 +68,9 @@ class Entry:
         self.parent_kind: bytes | None = None
         #: How it ended; ``expired`` stands here from when the queue manager said so, a little before the end.
         self.end_kind: bytes | None = None
-        #: Whether the ledger has it already, and whether it changed since rows were taken last.
+        #: Whether the ledger has it already, the row that it has, and whether anything changed since.
         self.stored = False
+        self.last: Message | None = None
         self.touched = True
 
     def row(self) -> Message:
@@ -214,13 +216,18 @@ class Entries:
         self.touch(entry)
         self._ended.append(entry)
 
-    def take(self, moment: int) -> tuple[list[Message], list[Message]]:
-        """(new messages, changed messages) since the last call; and forget what no line can be about any more."""
+    def take(self, moment: int) -> tuple[list[Message], list[Change]]:
+        """(new messages, changes to older ones) since the last call; and forget what no line can be about any more."""
         self._give_up(moment)
         new: list[Message] = []
-        changed: list[Message] = []
+        changed: list[Change] = []
         for entry in self._touched:
-            (changed if entry.stored else new).append(entry.row())
+            row = entry.row()
+            if entry.stored:
+                changed.append(_difference(entry.last, row))
+            else:
+                new.append(row)
+            entry.last = row
             entry.stored = True
             entry.touched = False
         self._touched.clear()
@@ -247,3 +254,12 @@ class Entries:
         known = self._labels.instance(instance)
         place = self._places[instance] = Place(instance, known.role, known.pool, known.stream)
         return place
+
+
+def _difference(before: Message | None, after: Message) -> Change:
+    """What ``after`` says that ``before`` did not. Of a message that an earlier run stored there is no row here: what
+    is known now is all new."""
+    if before is None:
+        return Change(*after)._replace(client=None if after.client is _NOBODY else after.client)
+    fields = [new if new != old else None for old, new in zip(before[2:], after[2:], strict=True)]
+    return new_tuple(Change, (after.id, after.started_at, *fields))

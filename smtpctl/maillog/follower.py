@@ -179,14 +179,14 @@ class Follower:
         """Bytes of the open file that were not read yet."""
         return 0 if self._file is None or self._file.closed else max(0, self._file.size() - self._position.offset)
 
-    def read(self, limit: int) -> Chunk | None:
-        """Up to ``limit`` bytes of whole lines after the last chunk; None when there is nothing new now."""
+    def read(self, limit: int, *, one_line: bool = False) -> Chunk | None:
+        """Up to ``limit`` bytes of whole lines after the last chunk, or one line; None when there is nothing new."""
         if self._file is None and not self._find():
             return None
         while True:
             if not self._is_intact() and not self._find():
                 return None
-            chunk = self._next_lines(limit)
+            chunk = self._next_lines(limit, one_line)
             if chunk is not None:
                 return chunk
             successor = self._successor()
@@ -199,10 +199,10 @@ class Follower:
 
     # Reading
 
-    def _next_lines(self, limit: int) -> Chunk | None:
+    def _next_lines(self, limit: int, one_line: bool) -> Chunk | None:
         assert self._file is not None  # noqa: S101 - narrows for the type checker
         data = self._file.read_at(self._position.offset, limit)
-        end = data.rfind(b"\n") + 1
+        end = (data.find(b"\n") if one_line else data.rfind(b"\n")) + 1
         if end == 0:
             if len(data) < limit:
                 return None

@@ -168,11 +168,12 @@ class PostfixReader:
     def _active_or_expired(self, at: int, origin: Origin, queue_id: bytes, rest: bytes) -> bool:
         """``from=<A>, size=N, nrcpt=M (queue active)`` or ``from=<A>, status=expired, returned to sender``."""
         if rest[-15:] == b" (queue active)":
-            front, _, recipients = rest[5:-15].rpartition(b", nrcpt=")
+            front, _, recipients = rest[:-15].rpartition(b", nrcpt=")
             sender, _, size = front.rpartition(b", size=")
             if not size.isdigit() or not recipients.isdigit():
                 return False
-            self._tell.activated(at, origin, queue_id, _unbracketed(sender), int(size), int(recipients))
+            # More digits than a column has room for are nobody's message.
+            self._tell.activated(at, origin, queue_id, _unbracketed(sender[5:]), int(size[:18]), int(recipients[:9]))
             return True
         sender, found, outcome = rest[5:].rpartition(b", status=")
         if found:

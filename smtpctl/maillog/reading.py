@@ -33,8 +33,8 @@ _MOST_SECONDS = 4_096
 _ReadText = Callable[[int, Origin, bytes], None]
 #: How texts of one program are read: by the first bytes after the queue id, without any colon, and all others.
 _Readers = tuple[Mapping[bytes, Reader], _ReadText, _ReadText]
-#: What a head means: microseconds that its zone is ahead of UTC, who writes, and how to read it.
-_Known = tuple[int, Origin, _Readers]
+#: What a head means: microseconds that its zone is ahead of UTC, who writes, and the three ways to read it.
+_Known = tuple[int, Origin, Mapping[bytes, Reader], _ReadText, _ReadText]
 
 
 class LogReader:
@@ -57,7 +57,8 @@ class LogReader:
         heads, seconds = self._heads, self._seconds
         at = self.last
         for line in lines:
-            head, _, text = line.partition(b"]: ")
+            parts = line.split(b": ", 2)
+            head = parts[0]
             # 26 bytes are an RFC 3339 stamp with microseconds, without its zone; 15 are a BSD stamp.
             known = heads.get(head[26:])
             try:
@@ -69,19 +70,19 @@ class LogReader:
             except (KeyError, ValueError):
                 at = self._read_unfamiliar(line)
                 continue
-            _, origin, (readers, plain, rare) = known
-            queue_id, colon, rest = text.partition(b": ")
-            if not colon:
-                plain(at, origin, text)
-                continue
-            reader = readers.get(rest[:3])
-            if (
-                reader is None
-                or queue_id in NOT_QUEUE_IDS
-                or not queue_id.isalnum()
-                or not reader(at, origin, queue_id, rest)
-            ):
-                rare(at, origin, text)
+            _, origin, readers, plain, rare = known
+            if len(parts) == 3:
+                _, queue_id, rest = parts
+                reader = readers.get(rest[:3])
+                if (
+                    reader is None
+                    or queue_id in NOT_QUEUE_IDS
+                    or not queue_id.isalnum()
+                    or not reader(at, origin, queue_id, rest)
+                ):
+                    rare(at, origin, queue_id + b": " + rest)
+            else:
+                plain(at, origin, parts[1])
         self.last = at
         return len(lines)
 
@@ -109,7 +110,7 @@ class LogReader:
 
     def _remember(self, line: bytes, at: int, after: int, text: int, origin: Origin, readers: _Readers) -> None:
         """Remember head and second where the stamp has one of the two usual forms."""
-        if line[text - 3 : text] != b"]: " or b"]: " in line[: text - 3]:
+        if line[text - 2 : text] != b": " or b": " in line[: text - 2]:
             return
         if len(self._heads) > _MOST_HEADS:
             self._heads.clear()
@@ -118,10 +119,10 @@ class LogReader:
         if after == 32 and line[19:20] == b"." and line[26:27] in (b"+", b"-"):
             sign = -1 if line[26:27] == b"-" else 1
             offset = sign * (int(line[27:29]) * 3600 + int(line[30:32]) * 60) * 1_000_000
-            self._heads[line[26 : text - 3]] = (offset, origin, readers)
+            self._heads[line[26 : text - 2]] = (offset, origin, *readers)
             self._seconds[line[:19]] = self.stamps.second(line[:19], b"Z")
         elif after == 15:
-            self._heads[line[15 : text - 3]] = (0, origin, readers)
+            self._heads[line[15 : text - 2]] = (0, origin, *readers)
             self._seconds[line[:15]] = at
 
 

@@ -42,6 +42,8 @@ _REMEMBERED = _ALWAYS | {"reply", "conversation", "tls-error", "transport", "not
 _BEGUN = (b"smtp", b"local")
 _MOST_ROUTES = 50_000
 _MOST_SESSIONS = 50_000
+#: Bytes; an index has no room for more than about 2,700, and three of them may stand for one that was no UTF-8.
+_LONGEST_MESSAGE_ID = 900
 
 
 class OpenMessage(NamedTuple):
@@ -93,10 +95,10 @@ class Tracker:
         return len(self._entries)
 
     def take(self, now: int) -> Rows:
-        """The rows that came up since the last call; ``now`` is the moment of the last line. From now on their messages
-        are changed by updates."""
+        """The rows that came up since the last call; ``now`` is the moment of the last line. From now on what
+        becomes of their messages is a change."""
         rows, self._rows = self._rows, Rows()
-        rows.messages, rows.updates = self._entries.take(now)
+        rows.messages, rows.changes = self._entries.take(now)
         return rows
 
     def report(self, at: int, origin: Origin, kind: str, text: str) -> None:
@@ -171,7 +173,7 @@ class Tracker:
             entry = entries.begin(at, origin.instance, queue_id)
             entry.origin = b"internal"
         if not entry.identified and not resent:
-            entry.message_id = message_id
+            entry.message_id = message_id[:_LONGEST_MESSAGE_ID]
             entry.identified = True
             if not entry.touched:
                 entries.touch(entry)
@@ -252,7 +254,7 @@ class Tracker:
                     original_recipient,
                     self._routes.get(key) or self._route(key),
                     read_relay(relay),
-                    None if connection_use is None else int(connection_use),
+                    None if connection_use is None else int(connection_use[:9]),
                     read_delays(delay, delays),
                     outcome,
                     reply_code(reply),

@@ -102,7 +102,7 @@ class Outcome(NamedTuple):
 
 
 class Message(NamedTuple):
-    """One queue entry of one instance, as far as the log has told. In an update None means: as it was."""
+    """One queue entry of one instance, as far as the log has told."""
 
     id: int
     started_at: int
@@ -116,6 +116,27 @@ class Message(NamedTuple):
     size: int | None
     recipients: int | None
     activations: int
+    first_active_at: int | None
+    parent: int | None
+    parent_kind: bytes | None
+    end_kind: bytes | None
+
+
+class Change(NamedTuple):
+    """What became known of a message after it was stored. None: as it was."""
+
+    id: int
+    started_at: int
+    ended_at: int | None
+    place: Place | None
+    queue_id: bytes | None
+    origin: bytes | None
+    client: Client | None
+    message_id: bytes | None
+    sender: bytes | None
+    size: int | None
+    recipients: int | None
+    activations: int | None
     first_active_at: int | None
     parent: int | None
     parent_kind: bytes | None
@@ -164,11 +185,11 @@ class UnknownLine(NamedTuple):
 
 @dataclass(slots=True)
 class Rows:
-    """What one stretch of a log adds to the ledger, in the order in which it came up. ``updates`` are messages that
+    """What one stretch of a log adds to the ledger, in the order in which it came up. ``changes`` are of messages that
     were added before."""
 
     messages: list[Message] = field(default_factory=list)
-    updates: list[Message] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
     deliveries: list[Delivery] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     unknown: list[UnknownLine] = field(default_factory=list)

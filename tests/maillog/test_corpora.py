@@ -104,7 +104,10 @@ def test_rows_do_not_depend_on_how_the_log_is_cut_into_batches(corpus: Corpus) -
     for line in data.splitlines(keepends=True):
         reader.read(line)
         rows = tracker.take(reader.last)
-        messages |= {row.id: row for row in (*rows.messages, *rows.updates)}
+        messages |= {row.id: row for row in rows.messages}
+        for change in rows.changes:
+            said = {name: value for name, value in change._asdict().items() if value is not None}
+            messages[change.id] = messages[change.id]._replace(**said)
         deliveries += rows.deliveries
     whole = rows_of(data)
     assert deliveries == whole.deliveries

@@ -9,6 +9,7 @@ REGISTRY = CollectorRegistry()
 LINES = Counter("smtpctl_shipper_lines", "Log lines that are in the ledger.", registry=REGISTRY)
 ROWS = Counter("smtpctl_shipper_rows", "Rows added to the ledger.", ["table"], registry=REGISTRY)
 UNKNOWN = Counter("smtpctl_shipper_unknown_lines", "Lines that were not understood.", registry=REGISTRY)
+REFUSED = Counter("smtpctl_shipper_refused_lines", "Lines that the ledger would not take in.", registry=REGISTRY)
 GAPS = Counter("smtpctl_shipper_gaps", "Times that a part of the log could not be read.", registry=REGISTRY)
 FAILURES = Counter("smtpctl_shipper_failures", "Times that the database could not be used.", registry=REGISTRY)
 COMMIT = Histogram(

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from smtpctl.intake.shipper import metrics
+from smtpctl.intake.shipper.caution import REFUSALS, Caution, RefusedError
 from smtpctl.intake.shipper.config import Config
 from smtpctl.intake.shipper.verdicts import classify
 from smtpctl.ledger.connection import Connection
@@ -28,6 +29,7 @@ class Run:
     def __init__(self, config: Config, connection: Connection, writer: Writer, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
         self._config = config
+        self._myself = Origin(config.host.encode(), b"shipper", b"")
         self._connection = connection
         self._writer = writer
         last = checkpoint.last_at
@@ -61,17 +63,20 @@ class Run:
         """Raise psycopg.OperationalError when the server is gone: the lease may be another's by now."""
         self._connection.execute("SELECT 1")
 
-    def ship_some(self) -> int:
+    def ship_some(self, caution: Caution) -> int:
         """Read what is there, up to one batch, and store it. Return the number of lines."""
-        chunk = self._follower.read(self._config.batch_bytes)
+        chunk = self._follower.read(caution.limit, one_line=caution.one_line)
         if chunk is None:
             metrics.LAG_BYTES.set(0)
             metrics.LAG_SECONDS.set(0)
             return 0
         started = time.monotonic()
-        lines, last_at = self._track(chunk)
-        self._follower.sync()
-        self._store(chunk.position, lines, last_at)
+        try:
+            lines, last_at = self._refuse(chunk) if caution.refused else self._track(chunk)
+            self._follower.sync()
+            self._store(chunk.position, lines, last_at)
+        except REFUSALS as error:
+            raise RefusedError(f"the ledger refuses a batch: {str(error).strip()}") from error
         metrics.COMMIT.observe(time.monotonic() - started)
         metrics.LINES.inc(lines)
         behind = self._follower.behind()
@@ -88,9 +93,15 @@ class Run:
             self._report_gap(self._reader.last, chunk.gap)
         return lines, self._reader.last
 
+    def _refuse(self, chunk: Chunk) -> tuple[int, int]:
+        """A line that the ledger would not take in counts as one that was not understood."""
+        metrics.REFUSED.inc()
+        self._tracker.not_understood(self._reader.last, self._myself, None, clean(chunk.data).rstrip(b"\n"))
+        return 1, self._reader.last
+
     def _report_gap(self, moment: int, gap: str) -> None:
         metrics.GAPS.inc()
-        self._tracker.report(moment, Origin(self._config.host.encode(), b"shipper", b""), "gap", gap)
+        self._tracker.report(moment, self._myself, "gap", gap)
 
     def _store(self, position: Position, lines: int, last_at: int) -> None:
         rows = self._tracker.take(last_at)

@@ -380,11 +380,15 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
   FROM ledger.messages WHERE source = of_source AND (ended_at IS NULL OR ended_at >= ended_after);
 $$;
 
+-- A moment as hosts write it: whole microseconds since 2000-01-01 UTC, as PostgreSQL itself counts.
+CREATE OR REPLACE FUNCTION time_of(moment bigint) RETURNS timestamptz LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN timestamptz '2000-01-01 00:00:00Z' + moment * interval '1 microsecond';
+
 -- Add to messages of a source what was learnt since they were stored; what a change does not name stays.
 CREATE OR REPLACE FUNCTION change_messages(of_source integer, changes jsonb) RETURNS void
 LANGUAGE sql SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
   UPDATE ledger.messages SET
-    ended_at = coalesce(change.ended_at, messages.ended_at),
+    ended_at = coalesce(time_of(change.ended_at), messages.ended_at),
     instance = coalesce(change.instance, messages.instance),
     role = coalesce(change.role, messages.role),
     origin = coalesce(change.origin, messages.origin),
@@ -399,15 +403,16 @@ LANGUAGE sql SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
     size = coalesce(change.size, messages.size),
     recipients = coalesce(change.recipients, messages.recipients),
     activations = greatest(change.activations, messages.activations),
-    first_active_at = coalesce(messages.first_active_at, change.first_active_at),
+    first_active_at = coalesce(messages.first_active_at, time_of(change.first_active_at)),
     parent = coalesce(change.parent, messages.parent),
     parent_kind = coalesce(change.parent_kind, messages.parent_kind),
     end_kind = coalesce(change.end_kind, messages.end_kind)
   FROM jsonb_to_recordset(changes) AS change (
-    id bigint, started_at timestamptz, ended_at timestamptz, instance text, role text, origin text, pool text, stream text, credential text,
-    client_name text, client_address inet, message_id text, sender bigint, sender_domain text, size bigint,
-    recipients integer, activations integer, first_active_at timestamptz, parent bigint, parent_kind text, end_kind text)
-  WHERE messages.id = change.id AND messages.started_at = change.started_at AND messages.source = of_source;
+    id bigint, started_at bigint, ended_at bigint, instance text, role text, origin text, pool text, stream text,
+    credential text, client_name text, client_address inet, message_id text, sender bigint, sender_domain text,
+    size bigint, recipients integer, activations integer, first_active_at bigint, parent bigint, parent_kind text,
+    end_kind text)
+  WHERE messages.id = change.id AND messages.started_at = time_of(change.started_at) AND messages.source = of_source;
 $$;
 
 -- Rights ------------------------------------------------------------------------------------------------------------------

@@ -207,3 +207,45 @@ def test_each_line_counts_once_in_a_storm(
                 shipping.postgres.start()
     shipping.wait_for("SELECT coalesce(max(lines), 0) FROM ledger.sources", log.count(b"\n"), patience=90)
     assert_ledger_equals(shipping, log)
+
+
+def test_a_line_that_the_ledger_refuses_stops_nothing(shipping: Shipping, mail: Mail) -> None:
+    before, after = mail.lines(300), mail.lines(300)
+    poison = b"2026-11-20T12:00:00.000000+00:00 edge1 postfix/cleanup[9]: FFFFF1: message-id=<poison@x.test>\n"
+    shipping.append(before + poison + after)
+    with psycopg.connect(shipping.postgres.conninfo(shipping.database), autocommit=True) as connection:
+        connection.execute("ALTER TABLE ledger.messages ADD CHECK (message_id <> 'poison@x.test')")
+    shipping.run_once()
+    assert shipping.query("SELECT lines FROM ledger.sources") == [((before + poison + after).count(b"\n"),)]
+    assert shipping.query("SELECT count(*) FROM ledger.messages WHERE queue_id = 'FFFFF1'") == [(0,)]
+    ((sample,),) = shipping.query("SELECT sample FROM ledger.unknown_lines")
+    assert "poison@x.test" in sample
+    expected = (before + after).count(b": to=<")
+    assert shipping.query("SELECT count(*) FROM ledger.deliveries") == [(expected,)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "qmgr[1]: AAAAA1: from=<a@b>, size=" + "9" * 40 + ", nrcpt=" + "9" * 40 + " (queue active)",
+        "smtp[1]: AAAAA1: to=<a@b>, relay=x[1.2.3.4]:"
+        + "9" * 30
+        + ", conn_use="
+        + "9" * 30
+        + ", delay="
+        + "9" * 60
+        + ", delays="
+        + "/".join(["9" * 60] * 4)
+        + ", dsn=2.0.0, status=sent (ok)",
+        "smtp[1]: AAAAA1: to=<a@b>, relay=x[fe80::1%eth0]:25, delay=nan, delays=inf/1/1/1, dsn=2.0.0, status=sent (ok)",
+        "smtpd[1]: AAAAA1: client=x[fe80::1%eth0]",
+        "smtp[1]: AAAAA1: to=<" + "a" * 1900 + "@b>, relay=none, delay=0, delays=0/0/0/0, dsn=2.0.0, status=sent (ok)",
+        "cleanup[1]: AAAAA1: message-id=<" + "é" * 900 + ">",
+        "smtpd[1]: " + "a" * 1900 + ": reject: RCPT from x[1.2.3.4]: 450 no; from=<> to=<> proto=ESMTP helo=<x>",
+    ],
+)
+def test_values_beyond_every_measure_are_stored_in_bounds(shipping: Shipping, text: str) -> None:
+    shipping.append(f"2026-11-20T12:00:00.000000+00:00 edge1 postfix/{text}\n".encode() * 2)
+    shipping.run_once()
+    assert shipping.query("SELECT lines FROM ledger.sources") == [(2,)]
+    assert "refuses" not in shipping.errors.read_text()
