@@ -173,10 +173,10 @@ class Lab:
 
     def first_process(self, host: str) -> int:
         """The init process of ``host`` as this machine numbers it."""
-        processes = self._first_processes(host)
-        if not processes:
-            raise LabError(f"host {host} is off", hint=f"look at {self.state.console(host)}")
-        return min(processes)
+        for process in self._first_processes(host):
+            if linux.is_first_of_its_namespace(process):
+                return process
+        raise LabError(f"host {host} is off", hint=f"look at {self.state.console(host)}")
 
     def is_on(self, host: str) -> bool:
         """Whether ``host`` has an init process."""

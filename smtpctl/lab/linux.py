@@ -130,3 +130,13 @@ def _remove(folder: Path) -> None:
     except OSError:
         # still populated: the caller looks again until its deadline
         return
+
+
+def is_first_of_its_namespace(process: int) -> bool:
+    """Whether a process has number 1 in its own PID namespace. (Its number out here says nothing: numbers wrap.)"""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    numbers = next(line for line in status.splitlines() if line.startswith("NSpid:")).split()
+    return numbers[-1] == "1"

@@ -152,9 +152,8 @@ class Journey:
         latest: dict[tuple[int, str], DeliveryStep] = {}
         for stop in self.main_stops():
             for step in sorted(stop.deliveries, key=lambda step: step.at):
-                if step.id not in self.hops:
-                    latest[stop.id, step.recipient] = step
-        return list(latest.values())
+                latest[stop.id, step.recipient] = step
+        return [step for step in latest.values() if step.id not in self.hops]
 
     def outcome(self) -> str:
         """One word: delivered, bounced, deferred, expired, …; ``mixed`` when recipients differ."""
