@@ -87,7 +87,8 @@ class Host:
     def _gone(self) -> TransportError:
         """Why the agent ended, from its exit status and its last words."""
         words = self._words()
-        status = self._channel.recv_exit_status() if self._channel.exit_status_ready() else -1
+        # sshd sends the exit status after the end of the output, in a message of its own (RFC 4254 section 6.10).
+        status = self._channel.recv_exit_status() if self._channel.status_event.wait(2.0) else -1
         if self._sudo and "sudo" in words:
             return TransportError(
                 f"{self.name}: no sudo{words}", hint="the log-in user needs sudo without a password; or use root"
