@@ -1,7 +1,7 @@
 """The agent as bytes: a deterministic zip archive, and the command line that starts it on a host.
 
-A host that has had an apply keeps the archive; the command names it by hash and runs it from there. Any other host asks
-for it, and runs it from memory: a plan leaves nothing behind.
+A host that has had an apply keeps the agent unpacked and compiled; the command names it by hash and runs it from
+there. Any other host asks for it, and runs it from memory: a plan leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PACKAGE = "smtpctl_agent"
 
 #: Before the archive is known to be there nothing of ours can be imported, so this speaks the frames by hand.
 _BOOTSTRAP = """
-import hashlib, os, sys
+import os, sys
 def read(count):
     data = b""
     while len(data) < count:
@@ -31,19 +31,17 @@ def read(count):
 def frame():
     return read(int.from_bytes(read(4), "big"))
 first = frame()
-try:
-    with open("/var/lib/smtpctl/agent.pyz", "rb") as file:
-        archive = file.read()
-except OSError:
-    archive = b""
-if hashlib.sha256(archive).hexdigest() != sys.argv[3]:
+archive = b""
+place = "/var/lib/smtpctl/agents/" + sys.argv[3]
+if not os.path.isdir(place):
     os.write(1, bytes(4))
     archive = frame()
-memory = os.memfd_create("smtpctl-agent")
-os.write(memory, archive)
-sys.path.insert(0, "/proc/self/fd/%d" % memory)
+    memory = os.memfd_create("smtpctl-agent")
+    os.write(memory, archive)
+    place = "/proc/self/fd/%d" % memory
+sys.path.insert(0, place)
 from smtpctl_agent import __main__ as agent, frames
-agent.serve(archive, frames.unpack(first))
+agent.serve(sys.argv[3], archive, frames.unpack(first))
 """
 
 _MAIN = f"import sys\nfrom {PACKAGE}.__main__ import main\nmain(sys.argv[1:])\n"

@@ -181,10 +181,10 @@ def test_a_packet_filter_that_cuts_the_connection_itself_is_led_back_by_the_host
 @pytest.mark.parametrize("folder", ["/etc/trial", "/var/lib/smtpctl"])
 def test_a_full_disk_leaves_the_old_revision_and_the_next_apply_works(bench: Bench, folder: str) -> None:
     bench.apply(OLD)
-    bench.run("relay1", f"cp -a {folder} /root/saved; mount -t tmpfs -o size=200k,mode=700 tmpfs {folder}")
-    bench.run("relay1", f"cp -a /root/saved/. {folder}")
-    large = desired("relay1", haproxy(8081), file("/etc/trial/large", "x" * 300_000))
+    bench.run("relay1", f"cp -a {folder} /root/saved; mount -t tmpfs -o size=1m,mode=700 tmpfs {folder}")
+    large = desired("relay1", haproxy(8081), file("/etc/trial/large", "x" * 2_000_000))
     try:
+        bench.run("relay1", f"cp -a /root/saved/. {folder}")
         result = bench.apply(large)["relay1"]
     finally:
         bench.run(

@@ -2,8 +2,8 @@
 
 It runs under Debian's own ``/usr/bin/python3`` with the standard library and nothing else: no module in here may
 import from outside this folder. A controller packs the folder as a zip archive (``smtpctl.transport.bundle``) and sends
-it over the connection; an apply leaves the archive at ``/var/lib/smtpctl/agent.pyz`` for the undo timer and for
-recovery at boot.
+it over the connection; an apply leaves it unpacked at ``/var/lib/smtpctl/agent`` for the undo timer, for recovery at
+boot, and for the next controller.
 
 Everything the agent does to a host until the controller says ``commit`` is read-only, or inside ``/var/lib/smtpctl``,
 or an addition that is reported and never undone (a package, a system user).

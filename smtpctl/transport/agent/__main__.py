@@ -11,12 +11,12 @@ from .frames import Message
 from .store import Store
 
 
-def serve(archive: bytes, first: Message | None = None) -> None:
+def serve(digest: str, archive: bytes, first: Message) -> None:
     """Answer a controller on standard input and output. The controller's death must not stop a change half-way."""
     os.umask(0o022)
     for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
-    session.Session(session.open_channel(first), Store(), archive).serve()
+    session.Session(session.open_channel(first), Store(), recovery.Program(digest, archive)).serve()
 
 
 def main(arguments: list[str]) -> None:

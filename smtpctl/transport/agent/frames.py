@@ -6,8 +6,7 @@ import json
 import struct
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 #: No message of ours comes near it; a larger length is noise from something that is not an agent.
 LARGEST = 512 * 1024 * 1024
@@ -19,8 +18,7 @@ class FrameError(Exception):
     """The stream does not hold messages."""
 
 
-@dataclass(frozen=True)
-class Message:
+class Message(NamedTuple):
     """A header (JSON object) and the blobs that it refers to by their index."""
 
     header: dict[str, Any]

@@ -6,7 +6,6 @@ import shlex
 import socket
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from . import StepError, processes
@@ -19,6 +18,8 @@ def run_all(probes: Sequence[dict[str, Any]]) -> None:
     """Try every probe until it succeeds; StepError names those that did not by their deadline, and why."""
     if not probes:
         return
+    from concurrent.futures import ThreadPoolExecutor  # see checks.py
+
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(_until_deadline, probes))
     bad = [f"{probe['name']}: {answer}" for probe, answer in zip(probes, answers, strict=True) if answer]

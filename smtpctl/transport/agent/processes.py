@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 #: Locale C so that messages are the ones that documentation and bug reports show.
 ENVIRONMENT = {
@@ -21,8 +21,7 @@ ENVIRONMENT = {
 }
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """Exit code (negative: the signal; 124: out of time), and standard output and error as one text."""
 
     code: int

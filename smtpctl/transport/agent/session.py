@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from . import PROTOCOL, StepError, checks, facts, frames, lock, packages, recovery, staging, timer, transaction, undo
@@ -19,10 +18,10 @@ from .store import Store
 class Session:
     """State between the messages of one visit."""
 
-    def __init__(self, channel: Channel, store: Store, archive: bytes) -> None:
+    def __init__(self, channel: Channel, store: Store, program: recovery.Program) -> None:
         self.channel = channel
         self.store = store
-        self.archive = archive
+        self.program = program
         self.lock: lock.Lock | None = None
         self.wanted: dict[str, dict[str, Any]] = {}
         self.journal: dict[str, Any] | None = None
@@ -106,7 +105,7 @@ class Session:
         request = message.header
         self._require_lock()
         self.keep = request["keep"]
-        recovery.install(self.store, self.archive)
+        recovery.install(self.store, self.program)
         journal = transaction.journal_of(self.store, request, self.wanted)
         self.store.begin(journal)
         try:
@@ -278,7 +277,3 @@ def open_channel(first: frames.Message | None) -> Channel:
     os.dup2(2, 1)
     os.close(nothing)
     return Channel(incoming, outgoing, first)
-
-
-def archive_of(path: str) -> bytes:
-    return Path(path).read_bytes()

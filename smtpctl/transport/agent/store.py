@@ -2,7 +2,7 @@
 
 ::
 
-    agent.pyz              this program, for the undo timer and for recovery at boot
+    agent                  link to this program in agents/HASH, for the undo timer and for recovery at boot
     objects/SHA256         contents of managed files, old and new, by hash
     stage/                 the tree that is being validated; gone after a run
     journal.json           the intent of an apply that is neither committed nor undone
@@ -31,7 +31,8 @@ class Store:
 
     def __init__(self, base: Path = BASE) -> None:
         self.base = base
-        self.agent = base / "agent.pyz"
+        self.agent = base / "agent"
+        self.agents = base / "agents"
         self.objects = base / "objects"
         self.stage = base / "stage"
         self.journal_file = base / "journal.json"
