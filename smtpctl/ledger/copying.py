@@ -1,7 +1,7 @@
 """Rows in PostgreSQL's binary COPY format (the manual's page on COPY, "Binary Format").
 
 Built by hand, because a row of the ledger is mostly text that is bytes already: a field is its length and its bytes.
-Parts that stand in many rows (a place, a route, a relay, delays) are encoded once and remembered.
+Parts that stand in many rows (a place, a route, a relay, delays, an address) are encoded once and remembered.
 """
 
 from __future__ import annotations
@@ -9,20 +9,14 @@ from __future__ import annotations
 import ipaddress
 import json
 import struct
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from smtpctl.model.deliveries import Client, Delays, Delivery, Event, Message, Outcome, Place, Relay, Route
 
 NULL = b"\xff\xff\xff\xff"
 HEADER = b"PGCOPY\n\xff\r\n\x00" + b"\0" * 8
 TRAILER = b"\xff\xff"
-
-_int2 = struct.Struct("!ih").pack
-_int4 = struct.Struct("!ii").pack
-_int8 = struct.Struct("!iq").pack
-_length = struct.Struct("!i").pack
-_delays = struct.Struct("!ififififif").pack
 
 MESSAGE_COLUMNS = (
     "id, started_at, source, host, ended_at, instance, role, pool, stream, queue_id, origin, client_name, "
@@ -35,83 +29,120 @@ DELIVERY_COLUMNS = (
     "delay_manager, delay_connect, delay_transfer, status, dsn, tls, hardness, category, reply_code, reply, queued_as"
 )
 EVENT_COLUMNS = "id, at, source, host, instance, kind, message, sender, recipient, detail"
-_message_head = struct.Struct("!hiqiq").pack
+
+_int2 = struct.Struct("!ih").pack
+_int4 = struct.Struct("!ii").pack
+_int8 = struct.Struct("!iq").pack
+_length = struct.Struct("!i").pack
+_delays = struct.Struct("!ififififif").pack
+_row_head = struct.Struct("!hiqiq").pack
 _delivery_head = struct.Struct("!hiqiqiqiq").pack
+#: size, recipients, activations, first_active_at
+_counts = struct.Struct("!iqiiiiiq").pack
+_NO_DELAYS = NULL * 5
+_MOST_REMEMBERED = 20_000
 
-Numbers = Mapping[bytes, int]
+
+class _Remembered(dict[Any, bytes]):
+    """What values are encoded as. Forgets everything when it has grown large."""
+
+    def __init__(self, encode: Callable[[Any], bytes]) -> None:
+        super().__init__()
+        self._encode = encode
+
+    def __missing__(self, value: Any) -> bytes:
+        if len(self) >= _MOST_REMEMBERED:
+            self.clear()
+        encoded = self[value] = self._encode(value)
+        return encoded
 
 
-def message_row(message: Message, base: int, constants: bytes, numbers: Numbers) -> bytes:
-    """One row of ``messages``. ``base`` is added to the row's number, ``constants`` are the encoded source and host,
-    ``numbers`` are those of addresses."""
-    (number, started_at, ended_at, place, queue_id, origin, client, message_id, sender, size, recipients, activations,
-     first_active_at, parent, parent_kind, end_kind) = message  # fmt: skip
-    return b"".join(
-        (
-            _message_head(24, 8, base + number, 8, started_at),
-            constants,
-            long(ended_at),
-            _place(place),
-            text(queue_id),
-            word(origin),
-            _client(client),
-            text(message_id),
-            _int8(8, numbers[sender]) if sender else NULL,
-            NULL if sender is None else text(domain_of(sender)),
-            long(size),
-            integer(recipients),
-            _int4(4, activations),
-            long(first_active_at),
-            NULL if parent is None else _int8(8, base + parent),
-            word(parent_kind),
-            word(end_kind),
+class RowEncoder:
+    """Encodes rows of one source. ``base`` is added to a row's number to make its id; ``numbers`` are those of
+    addresses, and whoever changes an address's number there says so with ``forget``."""
+
+    def __init__(self, source: int, host: bytes, base: int, numbers: Mapping[bytes, int]) -> None:
+        self._base = base
+        self._constants = _int4(4, source) + text(host)
+        self._numbers = numbers
+        self._senders = _Remembered(self._sender)
+
+    def forget(self) -> None:
+        """Numbers of addresses are to be looked up anew."""
+        self._senders.clear()
+
+    def message(self, row: Message) -> bytes:
+        """One row of ``messages``."""
+        (number, started_at, ended_at, place, queue_id, origin, client, message_id, sender, size, recipients,
+         activations, first_active_at, parent, parent_kind, end_kind) = row  # fmt: skip
+        if size is None or recipients is None or first_active_at is None:
+            counts = long(size) + integer(recipients) + _int4(4, activations) + long(first_active_at)
+        else:
+            counts = _counts(8, size, 4, recipients, 4, activations, 8, first_active_at)
+        return b"".join(
+            (
+                _row_head(24, 8, self._base + number, 8, started_at),
+                self._constants,
+                NULL if ended_at is None else _int8(8, ended_at),
+                _PLACES[place],
+                _length(len(queue_id)),
+                queue_id,
+                _WORDS[origin],
+                _CLIENTS[client],
+                NULL if message_id is None else _length(len(message_id)) + message_id,
+                self._senders[sender],
+                counts,
+                NULL if parent is None else _int8(8, self._base + parent),
+                _WORDS[parent_kind],
+                _WORDS[end_kind],
+            )
         )
-    )
 
-
-def delivery_row(delivery: Delivery, base: int, constants: bytes, numbers: Numbers) -> bytes:
-    """One row of ``deliveries``."""
-    (number, at, message, place, recipient, original, route, relay, connection_use, delays, outcome, reply_code, reply,
-     queued_as) = delivery  # fmt: skip
-    return b"".join(
-        (
-            _delivery_head(32, 8, base + number, 8, at, 8, base + message, 8, numbers[recipient]),
-            constants,
-            _place(place),
-            NULL if original is None else _int8(8, numbers[original]),
-            _route(route),
-            _relay(relay),
-            NULL if connection_use is None else _int4(4, connection_use),
-            _NO_DELAYS if delays is None else _delays_of(delays),
-            _outcome(outcome),
-            NULL if reply_code is None else _int2(2, reply_code),
-            _length(len(reply)),
-            reply,
-            NULL if queued_as is None else _length(len(queued_as)) + queued_as,
+    def delivery(self, row: Delivery) -> bytes:
+        """One row of ``deliveries``."""
+        (number, at, message, place, recipient, original, route, relay, connection_use, delays, outcome, reply_code,
+         reply, queued_as) = row  # fmt: skip
+        base = self._base
+        return b"".join(
+            (
+                _delivery_head(32, 8, base + number, 8, at, 8, base + message, 8, self._numbers[recipient]),
+                self._constants,
+                _PLACES[place],
+                NULL if original is None else _int8(8, self._numbers[original]),
+                _ROUTES[route],
+                _RELAYS[relay],
+                NULL if connection_use is None else _int4(4, connection_use),
+                _NO_DELAYS if delays is None else _DELAYS[delays],
+                _OUTCOMES[outcome],
+                NULL if reply_code is None else _int2(2, reply_code),
+                _length(len(reply)),
+                reply,
+                NULL if queued_as is None else _length(len(queued_as)) + queued_as,
+            )
         )
-    )
 
-
-def event_row(event: Event, base: int, constants: bytes, numbers: Numbers) -> bytes:
-    """One row of ``events``."""
-    detail = b"\x01" + json.dumps(event.detail, ensure_ascii=False).encode()
-    return b"".join(
-        (
-            _message_head(10, 8, base + event.id, 8, event.at),
-            constants,
-            word(event.instance),
-            word(event.kind.encode()),
-            NULL if event.message is None else _int8(8, base + event.message),
-            long(numbers[event.sender] if event.sender else None),
-            long(numbers[event.recipient] if event.recipient else None),
-            text(detail),
+    def event(self, row: Event) -> bytes:
+        """One row of ``events``."""
+        detail = b"\x01" + json.dumps(row.detail, ensure_ascii=False).encode()
+        numbers = self._numbers
+        return b"".join(
+            (
+                _row_head(10, 8, self._base + row.id, 8, row.at),
+                self._constants,
+                _WORDS[row.instance],
+                _WORDS[row.kind.encode()],
+                NULL if row.message is None else _int8(8, self._base + row.message),
+                long(numbers[row.sender] if row.sender else None),
+                long(numbers[row.recipient] if row.recipient else None),
+                text(detail),
+            )
         )
-    )
 
-
-def constants_of(source: int, host: bytes) -> bytes:
-    """The two fields that all rows of one source share."""
-    return _int4(4, source) + text(host)
+    def _sender(self, sender: bytes | None) -> bytes:
+        """Number and domain; the null sender has an empty domain and no number, an unknown one has neither."""
+        if sender is None:
+            return NULL * 2
+        return long(self._numbers[sender] if sender else None) + text(domain_of(sender))
 
 
 def domain_of(mailbox: bytes) -> bytes:
@@ -122,12 +153,6 @@ def domain_of(mailbox: bytes) -> bytes:
 def text(value: bytes | None) -> bytes:
     """A field of text."""
     return NULL if value is None else _length(len(value)) + value
-
-
-@lru_cache(maxsize=4096)
-def word(value: bytes | None) -> bytes:
-    """A field of text that stands in many rows."""
-    return text(value)
 
 
 def long(value: int | None) -> bytes:
@@ -158,37 +183,37 @@ def parse_address(value: bytes | None) -> ipaddress.IPv4Address | ipaddress.IPv6
         return None
 
 
-@lru_cache(maxsize=4096)
 def _place(place: Place) -> bytes:
     return text(place.instance) + text(place.role) + text(place.pool) + text(place.stream)
 
 
-@lru_cache(maxsize=4096)
 def _client(client: Client) -> bytes:
     return text(client.name) + address(client.address) + text(client.credential)
 
 
-@lru_cache(maxsize=16_384)
 def _route(route: Route) -> bytes:
     return text(route.transport) + address(route.source_address) + text(route.domain) + text(route.provider)
 
 
-@lru_cache(maxsize=16_384)
 def _relay(relay: Relay) -> bytes:
     return text(relay.name) + address(relay.address) + integer(relay.port)
 
 
-@lru_cache(maxsize=16_384)
 def _delays_of(delays: Delays) -> bytes:
     total, before_manager, in_manager, connecting, transferring = delays
     return _delays(4, total, 4, before_manager, 4, in_manager, 4, connecting, 4, transferring)
 
 
-@lru_cache(maxsize=4096)
 def _outcome(outcome: Outcome) -> bytes:
     verdict = outcome.verdict
     judged = NULL * 2 if verdict is None else text(verdict.hardness.encode()) + text(verdict.category.encode())
     return text(outcome.status) + text(outcome.dsn or None) + text(outcome.tls) + judged
 
 
-_NO_DELAYS = NULL * 5
+_WORDS = _Remembered(text)
+_PLACES = _Remembered(_place)
+_CLIENTS = _Remembered(_client)
+_ROUTES = _Remembered(_route)
+_RELAYS = _Remembered(_relay)
+_DELAYS = _Remembered(_delays_of)
+_OUTCOMES = _Remembered(_outcome)

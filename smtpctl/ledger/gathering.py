@@ -68,7 +68,7 @@ class Gathering:
                 self._names.add(number)
             found.append(row["id"])
             self._deliveries[row["id"]] = DeliveryStep(**row)
-        hops = self._ask(Hop, "next_hops", deliveries=found)
+        hops = self._ask(Hop, "next_hops", messages=list(messages), deliveries=found)
         hops += self._ask(Hop, "previous_hops", messages=list(messages), recipients=recipients)
         for hop in hops:
             self._hops[hop.delivery] = hop

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -55,6 +56,7 @@ class Writer:
         self._log = log
         self._numbers: dict[bytes, int] = {}
         self._days: set[int] = set()
+        self._encoder: copying.RowEncoder | None = None
 
     def claim(self) -> Checkpoint | None:
         """The checkpoint of the log, which from now on is this writer's; None while another one holds it."""
@@ -94,15 +96,14 @@ class Writer:
         """Add the rows and move the checkpoint from ``before`` to ``after``. Raise OvertakenError, psycopg.Error."""
         numbers = self._number(_addresses(rows))
         self._make_days(rows)
-        base, constants = base_of(before.source), copying.constants_of(before.source, self._host.encode())
+        base = base_of(before.source)
+        encoder = self._encoder or copying.RowEncoder(before.source, self._host.encode(), base, numbers)
+        self._encoder = encoder
         with self._connection.transaction(), self._connection.cursor() as cursor:
             self._move(cursor, before, after)
-            messages = [copying.message_row(item, base, constants, numbers) for item in rows.messages]
-            _copy(cursor, "messages", copying.MESSAGE_COLUMNS, messages)
-            deliveries = [copying.delivery_row(item, base, constants, numbers) for item in rows.deliveries]
-            _copy(cursor, "deliveries", copying.DELIVERY_COLUMNS, deliveries)
-            events = [copying.event_row(item, base, constants, numbers) for item in rows.events]
-            _copy(cursor, "events", copying.EVENT_COLUMNS, events)
+            _copy(cursor, "messages", copying.MESSAGE_COLUMNS, map(encoder.message, rows.messages))
+            _copy(cursor, "deliveries", copying.DELIVERY_COLUMNS, map(encoder.delivery, rows.deliveries))
+            _copy(cursor, "events", copying.EVENT_COLUMNS, map(encoder.event, rows.events))
             if rows.changes:
                 changes = [_change(change, base, numbers) for change in rows.changes]
                 cursor.execute("SELECT ledger.change_messages(%s, %s)", (before.source, json.dumps(changes)))
@@ -130,7 +131,7 @@ class Writer:
     def _number(self, addresses: set[bytes]) -> dict[bytes, int]:
         """A number for each address. Known ones come from memory; new ones are made in a transaction of their own."""
         if len(self._numbers) > _NUMBERS:
-            self._numbers.clear()
+            self.forget_numbers()
         missing = [item for item in addresses if item not in self._numbers]
         if missing:
             wanted = [item.decode(errors="replace").lower()[:_LONGEST_ADDRESS] for item in missing]
@@ -148,6 +149,8 @@ class Writer:
     def forget_numbers(self) -> None:
         """Ask for numbers anew: retention removes subjects that nothing has named for long."""
         self._numbers.clear()
+        if self._encoder is not None:
+            self._encoder.forget()
 
 
 def base_of(source: int) -> int:
@@ -162,11 +165,11 @@ def _plain(name: str, value: Any, base: int) -> Any:
     return value.encode() if isinstance(value, str) else value
 
 
-def _copy(cursor: psycopg.Cursor[Any], table: str, columns: str, encoded: list[bytes]) -> None:
-    if not encoded:
-        return
-    with cursor.copy(f"COPY ledger.{table} ({columns}) FROM STDIN (FORMAT binary)".encode()) as copy:
-        copy.write(copying.HEADER + b"".join(encoded) + copying.TRAILER)
+def _copy(cursor: psycopg.Cursor[Any], table: str, columns: str, encoded: Iterable[bytes]) -> None:
+    data = b"".join(encoded)
+    if data:
+        with cursor.copy(f"COPY ledger.{table} ({columns}) FROM STDIN (FORMAT binary)".encode()) as copy:
+            copy.write(copying.HEADER + data + copying.TRAILER)
 
 
 def _addresses(rows: Rows) -> set[bytes]:

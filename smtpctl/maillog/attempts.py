@@ -29,64 +29,77 @@ _QUOTED_ORIGINAL = re.compile(rb', orig_to=<("(?:[^"\\]|\\.)*"(?:@[^>]*)?)>')
 
 
 def tell_attempt(listener: Listener, at: int, origin: Origin, queue_id: bytes, text: bytes) -> bool:
-    """Tell of the attempt in ``text``, which begins with ``to=``. False when the recipient itself is cut."""
-    addresses, _, rest = text.partition(b">, relay=")
-    fields, complete, outcome = rest.partition(b", status=")
-    if not complete or b'"' in addresses or b">, relay=" in fields:
-        attempt = _read_carefully(text)
-        if attempt is not None:
-            listener.attempted(at, origin, queue_id, *attempt)
-        return attempt is not None
+    """Tell of the attempt in ``text``, which begins with ``to=``. False when the recipient itself is cut.
+
+    The two usual forms are told by where their fields stand after one split; anything else is read with care.
+    """
+    parts = text.split(b", ", 5)
+    if len(parts) != 6:
+        return _tell_unusual(listener, at, origin, queue_id, text)
+    recipient, relay, delay, delays, dsn, outcome = parts
+    use = None
+    if delay[:9] == b"conn_use=":
+        use, delay, delays = delay[9:], delays, dsn
+        dsn, _, outcome = outcome.partition(b", ")
+    if (
+        recipient[-1:] != b">"
+        or b'"' in recipient
+        or relay[:6] != b"relay="
+        or delay[:6] != b"delay="
+        or dsn[:4] != b"dsn="
+        or outcome[:7] != b"status="
+    ):
+        return _tell_unusual(listener, at, origin, queue_id, text)
     status, _, reply = outcome.partition(b" (")
     if reply[-1:] == b")":
         reply = reply[:-1]
-    original = None
-    recipient = addresses[4:]
-    if b">, orig_to=<" in recipient:
-        recipient, _, original = recipient.partition(b">, orig_to=<")
-    parts = fields.split(b", ")
-    if len(parts) == 4:  # the usual four: neither conn_use nor tls
-        relay, delay, delays, dsn = parts
-        use = None
-    elif len(parts) == 5 and parts[1][:9] == b"conn_use=":
-        relay, use, delay, delays, dsn = parts
-        use = use[9:]
-    else:
-        _tell_named(listener, at, origin, queue_id, recipient, original, parts, status, reply)
-        return True
-    listener.attempted(
-        at, origin, queue_id, recipient, original, relay, use, delay[6:], delays[7:], None, dsn[4:], status, reply
-    )
-    return True
-
-
-def _tell_named(
-    listener: Listener,
-    at: int,
-    origin: Origin,
-    queue_id: bytes,
-    recipient: bytes,
-    original: bytes | None,
-    parts: list[bytes],
-    status: bytes,
-    reply: bytes,
-) -> None:
-    """For other fields than the usual ones, such as ``tls=`` (Postfix 3.11), and other orders."""
-    named = dict(_pair(part) for part in parts[1:])
     listener.attempted(
         at,
         origin,
         queue_id,
+        recipient[4:-1],
+        None,
+        relay[6:],
+        use,
+        delay[6:],
+        delays[7:],
+        None,
+        dsn[4:],
+        status[7:],
+        reply,
+    )
+    return True
+
+
+def _tell_unusual(listener: Listener, at: int, origin: Origin, queue_id: bytes, text: bytes) -> bool:
+    """For aliases (``orig_to=``), TLS levels (``tls=``, Postfix 3.11), quoted addresses and cut lines."""
+    attempt = _read_named(text) or _read_carefully(text)
+    if attempt is not None:
+        listener.attempted(at, origin, queue_id, *attempt)
+    return attempt is not None
+
+
+def _read_named(text: bytes) -> Attempt | None:
+    """Fields by their names, where nothing in the addresses can be taken for a field."""
+    addresses, _, rest = text.partition(b">, relay=")
+    fields, complete, outcome = rest.partition(b", status=")
+    if not complete or b'"' in addresses or b">, relay=" in fields:
+        return None
+    recipient, _, original = addresses[4:].partition(b">, orig_to=<")
+    relay, *others = fields.split(b", ")
+    named = dict(_pair(part) for part in others)
+    status, _, reply = outcome.partition(b" (")
+    return (
         recipient,
-        original,
-        parts[0],
+        original or None,
+        relay,
         named.get(b"conn_use"),
         named.get(b"delay", b""),
         named.get(b"delays", b""),
         named.get(b"tls"),
         named.get(b"dsn", b""),
         status,
-        reply,
+        reply.removesuffix(b")"),
     )
 
 
@@ -164,8 +177,9 @@ def read_relay(text: bytes) -> Relay:
 
 _QUEUED_AS = re.compile(rb"\bqueued as ([0-9A-Za-z]{5,26})\b")
 _FORWARDED_AS = re.compile(rb"forwarded as ([0-9A-Za-z]{5,26})\b")
-_CODES = {b"%d%c" % (code, sign): code for code in range(200, 600) for sign in b" -"}
-_REPLY_CODE = re.compile(rb"(?:said: |to me: )([245]\d\d)[ -]")
+#: The first four bytes of a reply that begins with its code.
+REPLY_CODES = {b"%d%c" % (code, sign): code for code in range(200, 600) for sign in b" -"}
+_REPLY_CODE = re.compile(rb"(?:^|said: |to me: )([245]\d\d)[ -]")
 
 
 def queued_as(reply: bytes) -> bytes | None:
@@ -182,8 +196,5 @@ def forwarded_as(reply: bytes) -> bytes | None:
 
 def reply_code(reply: bytes) -> int | None:
     """The SMTP reply code in a reply, if the other side said one."""
-    code = _CODES.get(reply[:4])
-    if code is not None:
-        return code
     match = _REPLY_CODE.search(reply)
     return int(match[1]) if match else None

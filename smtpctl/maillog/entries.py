@@ -3,8 +3,10 @@
 A queue id names a message only on one instance and only for a time: Postfix uses short ids again. So an id leads to the
 *latest* message that bore it, and a line about an id whose message ended more than LATE ago is about another one.
 
-Some daemons of an instance may log under a name of their own (``-o syslog_name=``). The queue manager and cleanup do
-not: they say which instance a message belongs to, and the other names are led there.
+Some daemons of an instance may log under another name (``-o syslog_name=``), even that of another instance: Debian's
+master.cf names the relay transport of *every* instance ``postfix/relay``. The queue manager and cleanup do not: they
+say which instance a message belongs to. What others say of an id that their own instance does not know is about the
+message that has it.
 """
 
 from __future__ import annotations
@@ -31,8 +33,10 @@ class Entry:
         "end_kind",
         "ended_at",
         "first_active_at",
+        "home",
         "id",
         "identified",
+        "instance",
         "last",
         "message_id",
         "origin",
@@ -52,6 +56,9 @@ class Entry:
         self.id = number
         self.started_at = started_at
         self.place = place
+        self.instance = place.instance
+        #: Whether the queue manager or cleanup wrote about it, so that its instance is sure.
+        self.home = False
         self.queue_id = queue_id
         self.ended_at: int | None = None
         self.origin: bytes | None = None
@@ -72,6 +79,10 @@ class Entry:
         self.stored = False
         self.last: Message | None = None
         self.touched = True
+
+    def is_over(self, moment: int) -> bool:
+        """Whether a line of that moment is about another message. Not when it is forgotten: that depends on batches."""
+        return self.ended_at is not None and moment - self.ended_at > LATE
 
     def row(self) -> Message:
         """The message as a row."""
@@ -108,7 +119,8 @@ class Entries:
     def __init__(self, labels: Labels, next_row: int) -> None:
         self.next_row = next_row
         self._labels = labels
-        self._by_id: dict[bytes, Entry] = {}
+        #: For callers that look here before they ask: an entry found here whose instance is theirs is the one.
+        self.by_id: dict[bytes, Entry] = {}
         self._twins: dict[tuple[bytes, bytes], Entry] = {}
         self._places: dict[bytes, Place] = {}
         self._homes = set(labels.instances)
@@ -119,7 +131,7 @@ class Entries:
         self._unfinished: deque[Entry] = deque()
 
     def __len__(self) -> int:
-        return len(self._by_id) + len(self._twins)
+        return len(self.by_id) + len(self._twins)
 
     def number(self) -> int:
         """A number for a row."""
@@ -129,40 +141,52 @@ class Entries:
 
     def latest(self, instance: bytes, queue_id: bytes) -> Entry | None:
         """The latest message with that id, on that instance or, for a name that is no instance, wherever it is."""
-        entry = self._by_id.get(queue_id)
-        if entry is None or entry.place.instance == instance:
+        entry = self.by_id.get(queue_id)
+        if entry is None or entry.instance == instance:
             return entry
         if instance not in self._homes:
             home = self._aliases.get(instance)
-            return entry if home is None or home == entry.place.instance else self._twins.get((home, queue_id))
+            return entry if home is None or home == entry.instance else self._twins.get((home, queue_id))
         return self._twins.get((instance, queue_id))
 
-    def anywhere(self, queue_id: bytes) -> Entry | None:
+    def anywhere(self, moment: int, queue_id: bytes) -> Entry | None:
         """The latest message with that id on any instance."""
-        return self._by_id.get(queue_id)
+        entry = self.by_id.get(queue_id)
+        return None if entry is None or entry.is_over(moment) else entry
 
     def at_home(self, instance: bytes, queue_id: bytes) -> Entry | None:
         """As ``latest``, for a line of the queue manager or cleanup: what a daemon with a name of its own began under
         that name comes home."""
         self._homes.add(instance)
-        entry = self._by_id.get(queue_id)
+        entry = self.by_id.get(queue_id)
         if entry is None:
             return None
-        name = entry.place.instance
+        name = entry.instance
         if name == instance:
+            entry.home = True
             return entry
-        if name in self._homes or entry.ended_at is not None:
+        if entry.home or entry.ended_at is not None:
             return self._twins.get((instance, queue_id))
-        self._aliases[name] = instance
-        entry.place = self._place(instance)
+        if name not in self._homes:
+            self._aliases[name] = instance
+        place = self._place(instance)
+        entry.place = place._replace(stream=entry.place.stream or place.stream)
+        entry.instance = instance
         return entry
 
+    def named(self, moment: int, instance: bytes, queue_id: bytes) -> Entry | None:
+        """The message that a daemon of whatever name speaks of."""
+        entry = self.latest(instance, queue_id)
+        if entry is None or entry.is_over(moment):
+            entry = self.by_id.get(queue_id)
+        return None if entry is None or entry.is_over(moment) else entry
+
     def about(self, moment: int, instance: bytes, queue_id: bytes) -> Entry:
-        """The message that a line in the middle is about; begun here when the log does not hold its beginning."""
-        entry = self._by_id.get(queue_id)
-        if entry is not None and entry.place.instance != instance:
+        """The message that a line of the instance itself is about; begun here when its beginning is not in the log."""
+        entry = self.by_id.get(queue_id)
+        if entry is not None and entry.instance != instance:
             entry = self.latest(instance, queue_id)
-        if entry is None or (entry.ended_at is not None and moment - entry.ended_at > LATE):
+        if entry is None or entry.is_over(moment):
             entry = self.begin(moment, instance, queue_id)
         return entry
 
@@ -173,33 +197,33 @@ class Entries:
         number = self.next_row
         self.next_row = number + 1
         entry = Entry(number, moment, self._places.get(instance) or self._place(instance), queue_id)
-        before = self._by_id.get(queue_id)
+        before = self.by_id.get(queue_id)
         if before is not None:
             self._make_room(before, moment, instance)
-        self._by_id[queue_id] = entry
+        self.by_id[queue_id] = entry
         self._touched.append(entry)
         return entry
 
     def _make_room(self, before: Entry, moment: int, instance: bytes) -> None:
         """The id was another message's. One of the same instance is over; one of another goes on as a twin."""
         twin = self._twins.pop((instance, before.queue_id), None)
-        if before.place.instance != instance:
-            self._twins[before.place.instance, before.queue_id] = before
+        if before.instance != instance:
+            self._twins[before.instance, before.queue_id] = before
         for old in (before, twin):
-            if old is not None and old.place.instance == instance and old.ended_at is None:
+            if old is not None and old.instance == instance and old.ended_at is None:
                 self.end(old, moment, b"replaced")
 
     def restore(self, entry: Entry) -> None:
         """Take in a message that an earlier run stored."""
         entry.stored, entry.touched = True, False
         if entry.activations or entry.identified:  # the queue manager or cleanup wrote about it under that name
-            self._homes.add(entry.place.instance)
+            self._homes.add(entry.instance)
         elif entry.ended_at is None:
             self._unfinished.append(entry)
-        before = self._by_id.get(entry.queue_id)
-        if before is not None and before.place.instance != entry.place.instance:
-            self._twins[before.place.instance, before.queue_id] = before
-        self._by_id[entry.queue_id] = entry
+        before = self.by_id.get(entry.queue_id)
+        if before is not None and before.instance != entry.instance:
+            self._twins[before.instance, before.queue_id] = before
+        self.by_id[entry.queue_id] = entry
         if entry.ended_at is not None:
             self._ended.append(entry)
 
@@ -213,8 +237,9 @@ class Entries:
         """Say that a message has left the queue."""
         entry.ended_at = moment
         entry.end_kind = kind
-        self.touch(entry)
         self._ended.append(entry)
+        if not entry.touched:
+            self.touch(entry)
 
     def take(self, moment: int) -> tuple[list[Message], list[Change]]:
         """(new messages, changes to older ones) since the last call; and forget what no line can be about any more."""
@@ -244,9 +269,9 @@ class Entries:
         ended = self._ended
         while ended and moment - (ended[0].ended_at or 0) > LATE:
             entry = ended.popleft()
-            twin = (entry.place.instance, entry.queue_id)
-            if self._by_id.get(entry.queue_id) is entry:
-                del self._by_id[entry.queue_id]
+            twin = (entry.instance, entry.queue_id)
+            if self.by_id.get(entry.queue_id) is entry:
+                del self.by_id[entry.queue_id]
             elif self._twins.get(twin) is entry:
                 del self._twins[twin]
 

@@ -46,6 +46,9 @@ class Decision(NamedTuple):
 class Listener(Protocol):
     """Takes in what lines say, in the order of the log."""
 
+    #: Whether to be told of every ``connect from``. They are an eighth of a log and say nothing about a message.
+    wants_connects: bool
+
     def accepted(
         self,
         at: int,
@@ -58,6 +61,9 @@ class Listener(Protocol):
     ) -> None:
         """smtpd(8): ``client=``. A message begins; the recipients and the content are still to come. ``more`` may hold
         sasl_method, sasl_username, sasl_sender, orig_queue_id and orig_client."""
+
+    def disconnected(self, at: int, origin: Origin, text: bytes) -> None:
+        """smtpd(8): ``disconnect from``. The session is over."""
 
     def picked_up(
         self, at: int, origin: Origin, queue_id: bytes, uid: bytes, sender: bytes, original_queue_id: bytes | None

@@ -65,6 +65,7 @@ _TABLE: tuple[tuple[str, bytes], ...] = (
     ),
     ("workaround", rb"enabling PIX workarounds: (?P<what>.*?) for " + _PEER),
     ("transport", rb"passing <?(?P<recipient>.*?)>? to transport=(?P<transport>\S+)"),
+    ("cut", rb"to=<?[^>]*"),  # Postfix cut the line inside the recipient
     # TLS, both sides
     (
         "tls",

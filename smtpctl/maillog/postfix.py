@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from smtpctl.maillog import phrases
 from smtpctl.maillog.attempts import tell_attempt
@@ -38,6 +39,8 @@ _MORE = re.compile(
 #: rsyslog's abbreviation of equal lines, if somebody switched it on.
 _REPEATED = re.compile(rb"message repeated (\d+) times: \[ ?(.*)\]", re.S)
 _MOST_REPEATED = 100_000
+#: On a fleet that sends under TLS every other line is one of these.
+_TLS_ESTABLISHED = frozenset((b"Anonymous TLS", b"Untrusted TLS", b"Trusted TLS c", b"Verified TLS "))
 _CHANGES = (b"requeued", b"placed on hold", b"released from hold", b"expired")
 _NO_MORE: Mapping[bytes, bytes] = {}
 
@@ -59,7 +62,7 @@ class PostfixReader:
             b"mes": self._identified,
             b"res": self._resent,
             b"fro": self._active_or_expired,
-            b"to=": self._attempted,
+            b"to=": partial(tell_attempt, listener),
             b"rem": self._removed,
             b"sen": self._notified,
             b"pos": self._notified,
@@ -87,15 +90,18 @@ class PostfixReader:
 
     def plain(self, at: int, origin: Origin, text: bytes) -> None:
         """A text without a colon: most often the beginning or end of a session."""
-        if text[:12] == b"connect from":
+        if text[:15] == b"disconnect from":
+            self._tell.disconnected(at, origin, text)
+        elif text[:12] == b"connect from":
             self._tell.phrased(at, origin, "connect", None, text)
-        elif text[:15] == b"disconnect from":
-            self._tell.phrased(at, origin, "disconnect", None, text)
         else:
             self.rare(at, origin, text)
 
     def rare(self, at: int, origin: Origin, text: bytes) -> None:
         """Decisions before the queue, everything in the table of phrases, and what is not understood."""
+        if text[:13] in _TLS_ESTABLISHED:
+            self._tell.phrased(at, origin, "tls", None, text)
+            return
         repeated = _REPEATED.fullmatch(text)
         if repeated:
             for _ in range(min(int(repeated[1]), _MOST_REPEATED)):
@@ -139,21 +145,27 @@ class PostfixReader:
     # One reader a kind of line
 
     def _accepted(self, at: int, origin: Origin, queue_id: bytes, rest: bytes) -> bool:
-        client, comma, _ = rest[7:].partition(b", ")
-        name, _, peer = client.partition(b"[")
-        address, bracket, port = peer.partition(b"]")
-        if not bracket:
+        name, _, peer = rest.partition(b"[")
+        address, bracket, tail = peer.partition(b"]")
+        if not bracket or name[:7] != b"client=":
             return False
+        if not tail:
+            self._tell.accepted(at, origin, queue_id, name[7:], address, b"", _NO_MORE)
+            return True
+        port, comma, _ = tail.partition(b", ")
         more = _NO_MORE
         if comma:
-            match = _MORE.fullmatch(rest, 7 + len(client))
+            match = _MORE.fullmatch(tail, len(port))
             if match is None:
                 return False
             more = {key.encode(): value for key, value in match.groupdict().items() if value is not None}
-        self._tell.accepted(at, origin, queue_id, name, address, port[1:], more)
+        self._tell.accepted(at, origin, queue_id, name[7:], address, port[1:], more)
         return True
 
     def _identified(self, at: int, origin: Origin, queue_id: bytes, rest: bytes) -> bool:
+        if rest[:12] == b"message-id=<" and rest[-1:] == b">":
+            self._tell.identified(at, origin, queue_id, rest[12:-1], False)
+            return True
         if rest[:11] != b"message-id=":
             return False
         self._tell.identified(at, origin, queue_id, _unbracketed(rest[11:]), False)
@@ -167,23 +179,30 @@ class PostfixReader:
 
     def _active_or_expired(self, at: int, origin: Origin, queue_id: bytes, rest: bytes) -> bool:
         """``from=<A>, size=N, nrcpt=M (queue active)`` or ``from=<A>, status=expired, returned to sender``."""
+        parts = rest.split(b", ")
+        if len(parts) == 3 and parts[0][5:6] == b"<" and parts[2][-15:] == b" (queue active)":
+            sender, size, recipients = parts
+            try:
+                # More digits than a column has room for are nobody's message.
+                self._tell.activated(at, origin, queue_id, sender[6:-1], int(size[5:23]), int(recipients[6:-15][:9]))
+            except ValueError:
+                return False
+            return True
+        return self._active_or_expired_with_commas(at, origin, queue_id, rest)
+
+    def _active_or_expired_with_commas(self, at: int, origin: Origin, queue_id: bytes, rest: bytes) -> bool:
+        """The same, where the address holds commas or has no brackets."""
         if rest[-15:] == b" (queue active)":
             front, _, recipients = rest[:-15].rpartition(b", nrcpt=")
             sender, _, size = front.rpartition(b", size=")
             if not size.isdigit() or not recipients.isdigit():
                 return False
-            # More digits than a column has room for are nobody's message.
             self._tell.activated(at, origin, queue_id, _unbracketed(sender[5:]), int(size[:18]), int(recipients[:9]))
             return True
         sender, found, outcome = rest[5:].rpartition(b", status=")
         if found:
             self._tell.expired(at, origin, queue_id, _unbracketed(sender), outcome.partition(b",")[0])
         return bool(found)
-
-    def _attempted(self, at: int, origin: Origin, queue_id: bytes, rest: bytes) -> bool:
-        if not tell_attempt(self._tell, at, origin, queue_id, rest):
-            self._tell.phrased(at, origin, "cut", queue_id, rest)
-        return True
 
     def _removed(self, at: int, origin: Origin, queue_id: bytes, rest: bytes) -> bool:
         if rest == b"removed":

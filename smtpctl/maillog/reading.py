@@ -44,6 +44,7 @@ class LogReader:
         self.stamps = Stamps(reference, zone)
         self.last = reference
         self._listener = listener
+        self._skipping = not listener.wants_connects
         self._postfix = PostfixReader(listener)
         self._postfix_readers = (self._postfix.readers, self._postfix.plain, self._postfix.rare)
         self._others = OthersReader(listener)
@@ -54,8 +55,9 @@ class LogReader:
         """Read whole lines, each with its newline. Return their number."""
         lines = data.split(b"\n")
         lines.pop()
-        heads, seconds = self._heads, self._seconds
+        heads, seconds, skipping = self._heads, self._seconds, self._skipping
         at = self.last
+        second_text, second = b"\n", 0
         for line in lines:
             parts = line.split(b": ", 2)
             head = parts[0]
@@ -63,12 +65,18 @@ class LogReader:
             known = heads.get(head[26:])
             try:
                 if known is not None:
-                    at = seconds[head[:19]] + int(head[20:26]) - known[0]
+                    if skipping and len(parts) == 2 and parts[1].startswith(b"connect from "):
+                        continue
+                    if not head.startswith(second_text):
+                        second_text = head[:19]
+                        second = seconds[second_text]
+                    at = second + int(head[20:26]) - known[0]
                 else:
                     known = heads[head[15:]]
                     at = seconds[head[:15]]
             except (KeyError, ValueError):
                 at = self._read_unfamiliar(line)
+                second_text = b"\n"
                 continue
             _, origin, readers, plain, rare = known
             if len(parts) == 3:

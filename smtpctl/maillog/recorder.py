@@ -24,6 +24,8 @@ class Said(NamedTuple):
 class Recorder:
     """A ``Listener`` that keeps everything in ``said``."""
 
+    wants_connects = True
+
     def __init__(self) -> None:
         self.said: list[Said] = []
 
@@ -48,6 +50,9 @@ class Recorder:
             client_port=client_port or None,
             **named,
         )
+
+    def disconnected(self, at: int, origin: Origin, text: bytes) -> None:
+        self._note(at, origin, "disconnect", None, **fields_of(text))
 
     def picked_up(
         self, at: int, origin: Origin, queue_id: bytes, uid: bytes, sender: bytes, original_queue_id: bytes | None

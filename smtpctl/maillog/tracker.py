@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from smtpctl.maillog.attempts import forwarded_as, queued_as, read_delays, read_relay, reply_code
-from smtpctl.maillog.entries import LATE, Entries, Entry
+from smtpctl.maillog.attempts import REPLY_CODES, forwarded_as, queued_as, read_delays, read_relay, reply_code
+from smtpctl.maillog.entries import Entries, Entry
 from smtpctl.maillog.labels import Labels
 from smtpctl.maillog.listener import Decision, Origin
 from smtpctl.maillog.phrases import fields_of
@@ -66,6 +66,8 @@ class OpenMessage(NamedTuple):
 class Tracker:
     """Follows the messages of one host; a ``Listener``. Rows gather until ``take`` is called."""
 
+    wants_connects = False
+
     def __init__(
         self,
         labels: Labels,
@@ -76,9 +78,12 @@ class Tracker:
         self._labels = labels
         self._classify = classify
         self._entries = Entries(labels, next_row)
-        self._routes: dict[tuple[bytes, bytes, bytes], Route] = {}
+        self._by_id = self._entries.by_id
         #: The message that a process of smtpd(8) is taking in.
         self._sessions: dict[Origin, Entry] = {}
+        #: Processes of smtpd(8) that throw the message away which is about to come.
+        self._discarding: set[Origin] = set()
+        self._routes: dict[tuple[bytes, bytes, bytes], Route] = {}
         self._sent: dict[tuple[bytes, bytes | None], Outcome] = {}
         self._rows = Rows()
         for message in sorted(open_messages, key=lambda message: (message.started_at, message.id)):
@@ -126,33 +131,43 @@ class Tracker:
         more: Mapping[bytes, bytes],
     ) -> None:
         entries = self._entries
-        entry = entries.latest(origin.instance, queue_id)
+        entry = self._by_id.get(queue_id) and entries.latest(origin.instance, queue_id)
         if entry is None or entry.ended_at is not None or entry.origin in _BEGUN or entry.activations > 1:
             entry = entries.begin(at, origin.instance, queue_id)
         elif not entry.touched:
             entries.touch(entry)
         before = self._sessions.get(origin)
-        if before is not None:
+        if before is not None and not before.identified:
             self._abort(before, at)
         elif len(self._sessions) > _MOST_SESSIONS:
             self._sessions.clear()
         self._sessions[origin] = entry
+        if origin in self._discarding:
+            self._discarding.remove(origin)
+            self._discard(entry, at)
         entry.origin = b"smtp"
         entry.client = new_tuple(Client, (client_name, client_address, more.get(b"sasl_username")))
         if more:
-            self._accepted_with(entry, more)
+            self._accepted_with(at, entry, more)
 
-    def _accepted_with(self, entry: Entry, more: Mapping[bytes, bytes]) -> None:
+    def _accepted_with(self, at: int, entry: Entry, more: Mapping[bytes, bytes]) -> None:
         stream = self._labels.streams.get(more.get(b"sasl_username", b""))
         if stream is not None:
             entry.place = entry.place._replace(stream=stream)
         if b"orig_queue_id" in more:
-            self._adopt(entry, self._entries.anywhere(more[b"orig_queue_id"]), b"filter")
+            self._adopt(entry, self._entries.anywhere(at, more[b"orig_queue_id"]), b"filter")
+
+    def disconnected(self, at: int, origin: Origin, text: bytes) -> None:
+        entry = self._sessions.pop(origin, None)
+        if entry is not None and not entry.identified:
+            self._abort(entry, at)
+        if self._discarding:
+            self._discarding.discard(origin)
 
     def _abort(self, entry: Entry, at: int) -> None:
         """A transaction is over. Where no content came (cleanup never logged a Message-ID) the message never was."""
         if not entry.identified and not entry.activations and entry.ended_at is None:
-            self._entries.end(entry, at, b"aborted")
+            self._entries.end(entry, at, entry.end_kind or b"aborted")
 
     def picked_up(
         self, at: int, origin: Origin, queue_id: bytes, uid: bytes, sender: bytes, original_queue_id: bytes | None
@@ -163,7 +178,7 @@ class Tracker:
         entry.origin = b"local"
         entry.sender = sender
         if original_queue_id is not None:
-            self._adopt(entry, self._entries.latest(origin.instance, original_queue_id), b"requeue")
+            self._adopt(entry, self._known(at, origin.instance, original_queue_id), b"requeue")
         self._entries.touch(entry)
 
     def identified(self, at: int, origin: Origin, queue_id: bytes, message_id: bytes, resent: bool) -> None:
@@ -172,21 +187,25 @@ class Tracker:
         if entry is None or entry.ended_at is not None or (entry.activations and entry.identified):
             entry = entries.begin(at, origin.instance, queue_id)
             entry.origin = b"internal"
+            entry.home = True
         if not entry.identified and not resent:
             entry.message_id = message_id[:_LONGEST_MESSAGE_ID]
             entry.identified = True
             if not entry.touched:
                 entries.touch(entry)
+            if entry.end_kind == b"discarded":
+                self._discard(entry, at)
 
     # Middle and end
 
     def activated(self, at: int, origin: Origin, queue_id: bytes, sender: bytes, size: int, recipients: int) -> None:
-        entries = self._entries
-        entry = entries.at_home(origin.instance, queue_id)
+        entry = self._by_id.get(queue_id)
+        if entry is None or not entry.home or entry.instance != origin.instance:
+            entry = self._entries.at_home(origin.instance, queue_id)
         if entry is None or entry.ended_at is not None:
-            entry = entries.begin(at, origin.instance, queue_id)
+            entry = self._entries.begin(at, origin.instance, queue_id)
         elif not entry.touched:
-            entries.touch(entry)
+            self._entries.touch(entry)
         entry.sender, entry.size, entry.recipients = sender, size, recipients
         entry.activations += 1
         if entry.activations == 1:
@@ -200,10 +219,14 @@ class Tracker:
         self._event(at, origin, status.decode(errors="replace"), entry)
 
     def removed(self, at: int, origin: Origin, queue_id: bytes, how: bytes) -> None:
-        entry = self._entries.about(at, origin.instance, queue_id)
+        entry = self._by_id.get(queue_id)
+        if entry is None or entry.ended_at is not None or entry.instance != origin.instance:
+            entry = self._entries.about(at, origin.instance, queue_id)
         if entry.ended_at is None:
-            by_hand = b"deleted" if origin.daemon == b"postsuper" else b"removed"
-            self._entries.end(entry, at, how or entry.end_kind or by_hand)
+            kind = how or entry.end_kind
+            if kind is None:
+                kind = b"deleted" if origin.daemon == b"postsuper" else b"removed"
+            self._entries.end(entry, at, kind)
 
     def changed(self, at: int, origin: Origin, queue_id: bytes, action: bytes) -> None:
         entry = self._entries.about(at, origin.instance, queue_id)
@@ -228,7 +251,9 @@ class Tracker:
         reply: bytes,
     ) -> None:
         entries = self._entries
-        entry = entries.about(at, origin.instance, queue_id)
+        entry = self._by_id.get(queue_id)
+        if entry is None or entry.ended_at is not None or entry.instance != origin.instance:
+            entry = entries.named(at, origin.instance, queue_id) or entries.begin(at, origin.instance, queue_id)
         next_id = None
         if status != b"sent":
             outcome = Outcome(status or b"unknown", dsn, tls, self._classify(dsn, reply))
@@ -238,8 +263,7 @@ class Tracker:
                 next_id = queued_as(reply)
             elif reply[:13] == b"forwarded as ":
                 self._adopt_copy(at, entry, reply)
-        place = entry.place
-        key = (place.instance, origin.service, recipient.rpartition(b"@")[2])
+        key = (entry.instance, origin.service, recipient.rpartition(b"@")[2])
         number = entries.next_row
         entries.next_row = number + 1
         self._rows.deliveries.append(
@@ -249,7 +273,7 @@ class Tracker:
                     number,
                     at,
                     entry.id,
-                    place,
+                    entry.place,
                     recipient,
                     original_recipient,
                     self._routes.get(key) or self._route(key),
@@ -257,7 +281,7 @@ class Tracker:
                     None if connection_use is None else int(connection_use[:9]),
                     read_delays(delay, delays),
                     outcome,
-                    reply_code(reply),
+                    REPLY_CODES.get(reply[:4]) or reply_code(reply),
                     reply,
                     next_id,
                 ),
@@ -287,17 +311,17 @@ class Tracker:
 
     def notified(self, at: int, origin: Origin, queue_id: bytes, kind: bytes, child: bytes) -> None:
         parent = self._entries.about(at, origin.instance, queue_id)
-        self._adopt(self._child(at, parent.place.instance, child), parent, kind)
+        self._adopt(self._child(at, parent.instance, child), parent, kind)
 
     def _adopt_copy(self, at: int, parent: Entry, reply: bytes) -> None:
         queue_id = forwarded_as(reply)
         if queue_id is not None:
-            self._adopt(self._child(at, parent.place.instance, queue_id), parent, b"forward")
+            self._adopt(self._child(at, parent.instance, queue_id), parent, b"forward")
 
     def _child(self, at: int, instance: bytes, queue_id: bytes) -> Entry:
         """The message that a parent's line names: seen already (it may even be gone), or about to come."""
         entry = self._entries.latest(instance, queue_id)
-        if entry is None or entry.parent is not None or (entry.ended_at is not None and at - entry.ended_at > LATE):
+        if entry is None or entry.parent is not None or entry.is_over(at):
             entry = self._entries.begin(at, instance, queue_id)
         if entry.origin is None:
             entry.origin = b"internal"
@@ -311,14 +335,28 @@ class Tracker:
     # Events
 
     def decided(self, at: int, origin: Origin, decision: Decision) -> None:
-        entry = self._known(origin.instance, decision.queue_id)
+        entry = self._known(at, origin.instance, decision.queue_id)
         if entry is not None and decision.action == b"filter":
             self._choose_pool(entry, decision.text)
-        if entry is not None and entry.ended_at is None and _refuses_the_message(decision):
+        if decision.action in (b"discard", b"milter-discard"):
+            if entry is not None:
+                self._discard(entry, at, at_once=_is_about_the_content(decision))
+            elif decision.queue_id is None:
+                self._discarding.add(origin)
+        elif entry is not None and entry.ended_at is None and _refuses_the_message(decision):
             self._entries.end(entry, at, b"rejected")
         detail = decision._asdict()
         action, sender, recipient = (detail.pop(name) for name in ("action", "sender", "recipient"))
         self._event(at, origin, action.decode(errors="replace"), entry, sender=sender, recipient=recipient, **detail)
+
+    def _discard(self, entry: Entry, at: int, *, at_once: bool = False) -> None:
+        """The message is taken and thrown away; before Postfix 3.10 nothing more is logged after its content."""
+        if entry.ended_at is not None:
+            return
+        if entry.identified or at_once:
+            self._entries.end(entry, at, b"discarded")
+        else:
+            entry.end_kind = b"discarded"
 
     def _choose_pool(self, entry: Entry, text: bytes) -> None:
         """``… triggers FILTER transactional:[127.0.0.1]:10025``: the transport is named after the pool."""
@@ -328,25 +366,23 @@ class Tracker:
             self._entries.touch(entry)
 
     def signed(self, at: int, origin: Origin, queue_id: bytes, selector: bytes, domain: bytes) -> None:
-        entry = self._entries.anywhere(queue_id)
+        entry = self._entries.anywhere(at, queue_id)
         self._event(at, origin, "signed", entry, queue_id=queue_id, selector=selector, domain=domain)
 
     def policy_decided(self, at: int, origin: Origin, queue_id: bytes | None, fields: Mapping[bytes, bytes]) -> None:
-        entry = self._known(origin.instance, queue_id)
+        entry = self._known(at, origin.instance, queue_id)
         detail = {name.decode(): value for name, value in fields.items()}
         sender, recipient = detail.pop("sender", None), detail.pop("recipient", None)
         detail["queue_id"] = queue_id or b""
         self._event(at, origin, "policy", entry, sender=sender, recipient=recipient, **detail)
 
     def phrased(self, at: int, origin: Origin, kind: str, queue_id: bytes | None, text: bytes) -> None:
-        if kind == "disconnect" or kind == "lost":
-            entry = self._sessions.pop(origin, None)
-            if entry is not None:
-                self._abort(entry, at)
+        if kind == "lost":
+            self.disconnected(at, origin, text)
             return
         if kind not in _REMEMBERED or (queue_id is None and kind not in _ALWAYS):
             return
-        entry = self._known(origin.instance, queue_id)
+        entry = self._known(at, origin.instance, queue_id)
         if kind == "transport":
             fields = fields_of(text)
             recipient = fields.pop("recipient", None)
@@ -361,8 +397,8 @@ class Tracker:
     def foreign(self, at: int, origin: Origin, text: bytes) -> None:
         """Nothing of ours."""
 
-    def _known(self, instance: bytes, queue_id: bytes | None) -> Entry | None:
-        return None if queue_id is None else self._entries.latest(instance, queue_id)
+    def _known(self, at: int, instance: bytes, queue_id: bytes | None) -> Entry | None:
+        return None if queue_id is None else self._entries.named(at, instance, queue_id)
 
     def _event(
         self,
@@ -384,5 +420,9 @@ class Tracker:
 
 def _refuses_the_message(said: Decision) -> bool:
     """Before Postfix 3.10 no ``removed`` follows a refusal at the end of the message."""
-    refused = said.action in (b"reject", b"milter-reject", b"discard", b"milter-discard")
-    return refused and (said.stage == b"END-OF-MESSAGE" or said.stage.startswith((b"header ", b"body ", b"DATA")))
+    refused = said.action in (b"reject", b"milter-reject")
+    return refused and (said.stage == b"DATA" or _is_about_the_content(said))
+
+
+def _is_about_the_content(said: Decision) -> bool:
+    return said.stage == b"END-OF-MESSAGE" or said.stage.startswith((b"header ", b"body ", b"mime-header "))

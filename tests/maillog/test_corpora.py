@@ -73,6 +73,14 @@ def test_accepted_is_what_left_the_queue_and_what_is_in_it(corpus: Corpus, name:
     assert ended_by_line == removed
 
 
+@pytest.mark.parametrize("name", LOGS)
+def test_no_message_leaves_the_queue_without_an_attempt_on_each_recipient(corpus: Corpus, name: str) -> None:
+    rows = rows_of(corpus(name))
+    attempts = Counter(delivery.message for delivery in rows.deliveries)
+    assert [message for message in rows.messages if message.end_kind == b"removed" and not attempts[message.id]] == []
+    assert [message for message in rows.messages if message.origin is None] == []
+
+
 @pytest.mark.parametrize(("bsd", "rfc3339"), TWINS)
 def test_both_stamp_forms_give_equal_ledgers(corpus: Corpus, bsd: str, rfc3339: str) -> None:
     def without_fractions(rows: Rows) -> tuple[list[Any], ...]:

@@ -132,6 +132,24 @@ def test_a_daemon_that_logs_under_a_name_of_its_own_is_of_the_instance(track: Tr
     assert rows.deliveries[0].message == message.id
 
 
+def test_a_transport_under_the_name_of_another_instance_delivers_for_its_own(track: Track) -> None:
+    """Debian's master.cf has `-o syslog_name=postfix/relay`, also in the copy of a second instance."""
+    rows = track(
+        f"""
+        postfix/smtpd BBBBB1: client=h[192.0.2.1]
+        postfix/cleanup BBBBB1: message-id=<other@x>
+        postfix/submission/smtpd AAAAA1: client=h[192.0.2.1]
+        postfix-out/cleanup AAAAA1: message-id=<m@x>
+        postfix-out/qmgr AAAAA1: from=<a@b>, size=1, nrcpt=1 (queue active)
+        postfix/relay/smtp AAAAA1: to=<c@d.test>, {SENT}
+        postfix-out/qmgr AAAAA1: removed
+        """
+    )
+    found = by_queue_id(rows)
+    assert (found["AAAAA1"].place.instance, found["AAAAA1"].end_kind) == (b"postfix-out", b"removed")
+    assert [delivery.message for delivery in rows.deliveries] == [found["AAAAA1"].id]
+
+
 def test_a_bounce_is_a_child_though_its_lines_come_first_and_it_is_gone_already(track: Track) -> None:
     rows = track(
         """
@@ -233,6 +251,30 @@ def test_ways_in_which_a_message_ends(track: Track) -> None:
     assert ends == {"AAAAA1": b"canceled", "BBBBB1": b"rejected", "CCCCC1": b"deleted", "DDDDD1": b"force-expired"}
 
 
+def test_a_message_that_is_taken_and_thrown_away_has_an_end(track: Track) -> None:
+    envelope = "from=<a@b> to=<c@d> proto=ESMTP helo=<h>"
+    rows = track(
+        f"""
+        smtpd NOQUEUE: discard: RCPT from h[192.0.2.1]: <a@b>: Sender address unwanted; {envelope}
+        smtpd AAAAA1: client=h[192.0.2.1]
+        smtpd disconnect from h[192.0.2.1] ehlo=1 mail=1 rcpt=1 data=1 commands=4
+        smtpd BBBBB1: client=h[192.0.2.1]
+        cleanup BBBBB1: message-id=<m@x>
+        cleanup BBBBB1: milter-discard: END-OF-MESSAGE from h[192.0.2.1]: milter triggers DISCARD action; {envelope}
+        smtpd CCCCC1: client=h[192.0.2.1]
+        smtpd CCCCC1: discard: RCPT from h[192.0.2.1]: <c@d>: Recipient address unwanted; {envelope}
+        cleanup CCCCC1: message-id=<m@x>
+        cleanup CCCCC1: removed (discarded)
+        smtpd DDDDD1: client=h[192.0.2.1]
+        cleanup DDDDD1: discard: header Subject: s from h[192.0.2.1]; {envelope}: nope
+        smtpd EEEEE1: client=h[192.0.2.1]
+        cleanup EEEEE1: message-id=<m@x>
+        """
+    )
+    ends = {queue_id: message.end_kind for queue_id, message in by_queue_id(rows).items()}
+    assert ends == {**dict.fromkeys(("AAAAA1", "BBBBB1", "CCCCC1", "DDDDD1"), b"discarded"), "EEEEE1": None}
+
+
 def test_labels_say_role_pool_stream_provider_and_source_address(track: Track) -> None:
     labels = Labels.from_config(
         {
@@ -303,3 +345,19 @@ def test_rows_are_numbered_without_gaps_in_the_order_of_the_log(track: Track) ->
     )
     numbers = [row.id for row in rows.messages] + [row.id for row in rows.deliveries] + [row.id for row in rows.events]
     assert sorted(numbers) == [1, 2, 3, 4]
+
+
+def test_what_came_long_after_the_end_is_of_no_message_however_the_log_is_cut(track: Track) -> None:
+    rows = track(
+        """
+        0 smtpd AAAAA1: client=h[192.0.2.1]
+        cleanup AAAAA1: message-id=<m@x>
+        qmgr AAAAA1: from=<a@b>, size=1, nrcpt=1 (queue active)
+        qmgr AAAAA1: removed
+        5 opendkim-rsa AAAAA1: DKIM-Signature field added (s=r1, d=shop.test)
+        900 opendkim-rsa AAAAA1: DKIM-Signature field added (s=r1, d=shop.test)
+        901 smtpd AAAAA1: reject: RCPT from h[192.0.2.1]: 450 4.7.1 no; from=<a@b> to=<c@d> proto=ESMTP helo=<h>
+        """
+    )
+    (message,) = rows.messages
+    assert [event.message for event in rows.events] == [message.id, None, None]

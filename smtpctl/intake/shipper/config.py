@@ -29,7 +29,7 @@ class Config:
     timezone: tzinfo = UTC
     labels: Labels = field(default_factory=Labels)
     linger: float = 0.2
-    batch_bytes: int = 4 << 20
+    batch_bytes: int = 2 << 20
 
 
 def read_config(path: Path) -> Config:
@@ -44,7 +44,7 @@ def read_config(path: Path) -> Config:
             timezone=_zone(document.get("timezone", "")),
             labels=Labels.from_config(document),
             linger=float(document.get("linger", 0.2)),
-            batch_bytes=int(document.get("batch_bytes", 4 << 20)),
+            batch_bytes=int(document.get("batch_bytes", 2 << 20)),
         )
     except KeyError as error:
         raise UsageError(f"{path}: key {error} is missing") from error

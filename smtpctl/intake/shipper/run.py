@@ -128,7 +128,13 @@ def clean(data: bytes) -> bytes:
     """``data`` as PostgreSQL takes it: valid UTF-8 without NUL. Copying and truncating leaves blocks of NULs behind."""
     if b"\0" in data:
         data = data.replace(b"\0", b"")
-    return data if data.isascii() else data.decode(errors="replace").encode()
+    if data.isascii():
+        return data
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return data.decode(errors="replace").encode()
+    return data
 
 
 def _now() -> int:

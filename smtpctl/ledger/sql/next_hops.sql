@@ -7,4 +7,5 @@ JOIN ledger.messages AS following
   ON following.queue_id = deliveries.queued_as AND following.message_id = messages.message_id
   AND (following.host, following.instance) <> (messages.host, messages.instance)
   AND following.started_at BETWEEN deliveries.at - interval '10 minutes' AND deliveries.at + interval '5 minutes'
-WHERE deliveries.id = ANY (%(deliveries)s) AND deliveries.queued_as IS NOT NULL
+WHERE deliveries.message = ANY (%(messages)s)
+  AND deliveries.id = ANY (%(deliveries)s) AND deliveries.queued_as IS NOT NULL

@@ -97,7 +97,8 @@ CREATE INDEX IF NOT EXISTS messages_message_id ON messages (message_id);
 CREATE INDEX IF NOT EXISTS messages_sender ON messages (sender) WHERE sender IS NOT NULL;
 CREATE INDEX IF NOT EXISTS messages_parent ON messages (parent) WHERE parent IS NOT NULL;
 CREATE INDEX IF NOT EXISTS messages_open ON messages (source) WHERE ended_at IS NULL;
-CREATE INDEX IF NOT EXISTS messages_ended ON messages (source, ended_at);
+DROP INDEX IF EXISTS messages_ended;
+CREATE INDEX IF NOT EXISTS messages_ended_at ON messages USING brin (ended_at);
 COMMENT ON TABLE messages IS 'A queue entry of one Postfix instance: the same mail has one on each instance it passes.';
 COMMENT ON COLUMN messages.origin IS 'smtp, local (sendmail), internal (a notification or a forwarded copy), or null: began before the log did.';
 COMMENT ON COLUMN messages.parent IS 'The message on the same host that this one came from; parent_kind says how.';
@@ -138,9 +139,12 @@ CREATE TABLE IF NOT EXISTS deliveries (
   reply               text,
   queued_as           text,
   hardness            text,
-  category            text,
-  PRIMARY KEY (id, at)
+  category            text
 ) PARTITION BY RANGE (at);
+-- A row is found by its message or recipient. Its number only orders rows as they came (a BRIN index is enough for that),
+-- and is given once: no b-tree has to prove it for every row.
+ALTER TABLE deliveries DROP CONSTRAINT IF EXISTS deliveries_pkey;
+CREATE INDEX IF NOT EXISTS deliveries_id ON deliveries USING brin (id);
 CREATE INDEX IF NOT EXISTS deliveries_message ON deliveries (message);
 CREATE INDEX IF NOT EXISTS deliveries_recipient ON deliveries (recipient, at);
 CREATE INDEX IF NOT EXISTS deliveries_queued_as ON deliveries (queued_as) WHERE queued_as IS NOT NULL;
@@ -162,9 +166,10 @@ CREATE TABLE IF NOT EXISTS events (
   message    bigint,
   sender     bigint,
   recipient  bigint,
-  detail     jsonb NOT NULL DEFAULT '{}',
-  PRIMARY KEY (id, at)
+  detail     jsonb NOT NULL DEFAULT '{}'
 ) PARTITION BY RANGE (at);
+ALTER TABLE events DROP CONSTRAINT IF EXISTS events_pkey;
+CREATE INDEX IF NOT EXISTS events_id ON events USING brin (id);
 CREATE INDEX IF NOT EXISTS events_message ON events (message) WHERE message IS NOT NULL;
 CREATE INDEX IF NOT EXISTS events_recipient ON events (recipient, at) WHERE recipient IS NOT NULL;
 CREATE INDEX IF NOT EXISTS events_sender ON events (sender, at) WHERE sender IS NOT NULL;
@@ -414,6 +419,39 @@ LANGUAGE sql SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
     end_kind text)
   WHERE messages.id = change.id AND messages.started_at = time_of(change.started_at) AND messages.source = of_source;
 $$;
+
+-- Views for analysts: no addresses -------------------------------------------------------------------------------------
+
+-- Attempts to hand a recipient to somebody outside the fleet: what hosts hand to each other is left out, so that a
+-- recipient counts once. Probes (deliverable, undeliverable) are no mail.
+CREATE OR REPLACE VIEW outgoing AS
+SELECT id, at, message, host, instance, pool, stream, domain, provider, transport, source_address, relay_name,
+       relay_address, delay, delay_queue, delay_manager, delay_connect, delay_transfer, tls, status, dsn, reply_code,
+       regexp_replace(reply, '<[^<>@ ]*@[^<>]*>|[^ <>@]+@[^ <>]+', '<…>', 'g') AS reply, hardness, category
+FROM deliveries
+WHERE role IS DISTINCT FROM 'submission' AND role IS DISTINCT FROM 'feedback'
+  AND status NOT IN ('deliverable', 'undeliverable', 'undeliverable-but-not-cached');
+COMMENT ON VIEW outgoing IS 'Attempts towards the outside, with addresses taken out of the replies.';
+
+CREATE OR REPLACE VIEW hourly AS
+SELECT date_trunc('hour', at) AS hour, stream, pool, provider, status, count(*) AS attempts,
+       count(DISTINCT message) AS messages, sum(delay_transfer) AS seconds_transferring
+FROM outgoing GROUP BY 1, 2, 3, 4, 5;
+COMMENT ON VIEW hourly IS 'Traffic by hour, stream, pool, provider and status.';
+
+CREATE OR REPLACE VIEW latencies AS
+SELECT date_trunc('hour', at) AS hour, stream, provider, count(*) AS delivered,
+       percentile_cont(0.5) WITHIN GROUP (ORDER BY delay) AS median,
+       percentile_cont(0.9) WITHIN GROUP (ORDER BY delay) AS p90,
+       percentile_cont(0.99) WITHIN GROUP (ORDER BY delay) AS p99
+FROM outgoing WHERE status = 'sent' GROUP BY 1, 2, 3;
+COMMENT ON VIEW latencies IS 'Seconds in the last queue until the provider took the message.';
+
+CREATE OR REPLACE VIEW failures AS
+SELECT date_trunc('hour', at) AS hour, stream, provider, status, hardness, category, dsn, count(*) AS attempts,
+       count(DISTINCT message) AS messages, min(reply) AS example
+FROM outgoing WHERE status <> 'sent' GROUP BY 1, 2, 3, 4, 5, 6, 7;
+COMMENT ON VIEW failures IS 'Why attempts fail: category, enhanced status code, and one of the replies.';
 
 -- Rights ------------------------------------------------------------------------------------------------------------------
 
