@@ -7,7 +7,7 @@ export SMTPCTL_CORPORA ?= $(abspath $(wildcard ../shared/corpora))
 .PHONY: help setup demo check test build clean
 
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## Make .venv; as root, also install what is missing on this machine.
 	@.ci/setup
@@ -27,9 +27,12 @@ check: setup ## Everything that needs no running server: style, types, layers, d
 test: setup ## All tests; as root with a lab of six hosts. PYTEST=... adds arguments.
 	$(BIN)/python -m pytest $(PYTEST)
 
+bench-%: setup ## Measure an area (apply, policy, ledger) against its peers: a line a figure; 1 when a bound is missed.
+	$(BIN)/python -m tests.bench.$*
+
 build: setup ## Wheel and source distribution, into dist/.
 	$(BIN)/python -m build
 
 clean: ## Remove what is made here; not the lab's state (smtpctl lab down --wipe).
-	rm -rf .venv dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .vagrant
+	rm -rf .venv .bench dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .vagrant
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
