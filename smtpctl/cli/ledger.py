@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from smtpctl.cli.ledger_parse import parse
 from smtpctl.cli.loading import enter_network_of, load
 from smtpctl.cli.output import JSON_VERSION, print_json
 from smtpctl.errors import UsageError
@@ -57,6 +58,8 @@ def _database_options(command: Command) -> Command:
         command = option(command)
     return command
 
+
+ledger.add_command(parse)
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="For machines.")
 
@@ -123,17 +126,6 @@ def stats(hours: int, as_json: bool, database: str | None, inventory: Path) -> N
         click.echo(
             f"{row['stream']:<16} {row['provider']:<16} {row['status']:<12} {row['attempts']:>9} {median:>9} {high:>9}"
         )
-
-
-@ledger.command()
-@click.argument("file", type=click.File("rb"))
-@_json_option
-def parse(file: IO[bytes], as_json: bool) -> None:
-    """Print what the parser makes of each line of FILE (- for standard input). Needs no database."""
-    from smtpctl.cli.parsing import documents_of, text_of_document
-
-    for document in documents_of(file):
-        click.echo(json.dumps({"version": JSON_VERSION, **document}) if as_json else text_of_document(document))
 
 
 def _tail_json(row: dict[str, Any]) -> str:

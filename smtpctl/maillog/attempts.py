@@ -24,8 +24,9 @@ _FIELDS = re.compile(
     rb"(?:, tls=([^,\s]+))?, dsn=([\d.]+)(?:, status=(\S+)(?: \((.*))?)?",
     re.S,
 )
-_QUOTED_FIRST = re.compile(rb'to=<("(?:[^"\\]|\\.)*"@[^>]*)>')
-_QUOTED_ORIGINAL = re.compile(rb', orig_to=<("(?:[^"\\]|\\.)*"(?:@[^>]*)?)>')
+#: An address between brackets: with a quoted local part, which may hold anything, or without quotes.
+_RECIPIENT = re.compile(rb'to=<("(?:[^"\\]|\\.)*"@[^>]*|[^">]*)>')
+_ORIGINAL = re.compile(rb', orig_to=<("(?:[^"\\]|\\.)*"(?:@[^>]*)?|[^">]*)>')
 
 
 def tell_attempt(listener: Listener, at: int, origin: Origin, queue_id: bytes, text: bytes) -> bool:
@@ -110,15 +111,12 @@ def _pair(part: bytes) -> tuple[bytes, bytes]:
 
 def _read_carefully(text: bytes) -> Attempt | None:
     """For quoted addresses, addresses without brackets, cut lines, and whatever looks as if it held fields."""
-    quoted = _QUOTED_FIRST.match(text)
-    if quoted:
-        match = _FIELDS.match(text, quoted.end() - 1)
-        original: bytes | None = None
-        second = _QUOTED_ORIGINAL.match(text, quoted.end())
-        if not match and second:
-            match, original = _FIELDS.match(text, second.end() - 1), second[1]
-        if match:
-            return _from_match(quoted[1], original, match)
+    first = _RECIPIENT.match(text)
+    second = _ORIGINAL.match(text, first.end()) if first else None
+    for address, original in ((first, None), (second, second)):
+        match = _FIELDS.match(text, address.end() - 1) if address else None
+        if first and match:
+            return _from_match(first[1], original and original[1], match)
     match = _FIELDS.search(text)
     if not match:
         return _read_cut(text)

@@ -17,9 +17,10 @@ ACTIONS = frozenset(
     b"milter-header-discard milter-header-hold".split()
 )
 _ENVELOPE_START = re.compile(rb"; (?:from=<|to=<|proto=)")
+#: postscreen(8) puts commas between the fields, the others do not.
 _ENVELOPE = re.compile(
-    rb"; (?:from=<(?P<sender>.*?)>)?(?: ?to=<(?P<recipient>.*?)>)?(?: ?proto=(?P<protocol>[A-Z]+))?"
-    rb"(?: helo=<(?P<helo>.*?)>)?(?: sasl_method=(?P<method>\S+))?(?: sasl_username=(?P<username>.*?))?"
+    rb"; (?:from=<(?P<sender>.*?)>)?(?:,? ?to=<(?P<recipient>.*?)>)?(?:,? ?proto=(?P<protocol>[A-Z]+))?"
+    rb"(?:,? helo=<(?P<helo>.*?)>)?(?: sasl_method=(?P<method>\S+))?(?: sasl_username=(?P<username>.*?))?"
     rb"(?: sasl_sender=(?P<sasl_sender>\S+))?(?:: (?P<data>.*))?",
     re.S,
 )
@@ -54,6 +55,9 @@ def read_decision(queue_id: bytes | None, action: bytes, text: bytes) -> Decisio
         envelope.get("recipient"),
         envelope.get("helo"),
         envelope.get("username"),
+        envelope.get("protocol"),
+        envelope.get("method"),
+        envelope.get("sasl_sender"),
     )
 
 

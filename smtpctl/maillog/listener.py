@@ -41,6 +41,9 @@ class Decision(NamedTuple):
     recipient: bytes | None
     helo: bytes | None
     sasl_username: bytes | None
+    protocol: bytes | None = None
+    sasl_method: bytes | None = None
+    sasl_sender: bytes | None = None
 
 
 class Listener(Protocol):
@@ -117,7 +120,8 @@ class Listener(Protocol):
         """smtpctl's policy service decided; ``fields`` are the pairs of its line."""
 
     def phrased(self, at: int, origin: Origin, kind: str, queue_id: bytes | None, text: bytes) -> None:
-        """Any other line that is understood; ``phrases.fields_of`` takes its text apart."""
+        """Any other line that is understood; ``phrases.fields_of`` takes its text apart, ``others.fields_of`` that of a
+        program beside Postfix."""
 
     def not_understood(self, at: int, origin: Origin, queue_id: bytes | None, text: bytes) -> None:
         """A line of a mail program that is not understood. ``queue_id`` is what it names, if anything."""

@@ -34,7 +34,10 @@ _TABLE: tuple[tuple[str, bytes], ...] = (
     ("proxy-client", rb"NOQUEUE: client=" + _PEER + rb"(?:, .*)?"),
     (
         "proxy",
-        rb"proxy-(?P<action>accept|reject): (?P<stage>[A-Z-]+): (?P<reply>.*?); (?P<envelope>(?:from=|to=|proto=).*)",
+        rb"proxy-(?P<action>accept|reject): (?P<stage>[A-Z-]+): (?P<reply>.*?)"
+        rb"; (?:from=<(?P<sender>.*?)>)?(?: ?to=<(?P<recipient>.*?)>)?(?: ?proto=(?P<protocol>[A-Z]+))?"
+        rb"(?: helo=<(?P<helo>.*?)>)?(?: sasl_method=(?P<sasl_method>\S+))?(?: sasl_username=(?P<sasl_username>.*?))?"
+        rb"(?: sasl_sender=(?P<sasl_sender>\S+))?",
     ),
     (
         "sasl-failed",
@@ -64,6 +67,10 @@ _TABLE: tuple[tuple[str, bytes], ...] = (
         rb"SASL authentication failed; (?:server|cannot authenticate to server) " + _PEER + rb".*?: (?P<reply>.*)",
     ),
     ("workaround", rb"enabling PIX workarounds: (?P<what>.*?) for " + _PEER),
+    ("rewritten", rb"replacing server reply \"(?P<before>.*)\" with \"(?P<reply>.*)\""),
+    ("rewritten", rb"breaking line > (?P<bytes>\d+) bytes with <CR><LF>SPACE"),
+    ("rewritten", rb"(?P<before>\S+) asciified to (?P<name>\S+)"),
+    ("verp", rb"enabling VERP for sender \"(?P<sender>.*)\""),
     ("transport", rb"passing <?(?P<recipient>.*?)>? to transport=(?P<transport>\S+)"),
     ("cut", rb"to=<?[^>]*"),  # Postfix cut the line inside the recipient
     # TLS, both sides
@@ -78,6 +85,11 @@ _TABLE: tuple[tuple[str, bytes], ...] = (
     ("tls-error", rb"TLS is required, but (?P<reason>.*)"),
     ("tls-error", rb"TLS handshake failed for service=(?P<service>\S+) peer=\[(?P<address>[^\]]*)\]:(?P<port>\d+)"),
     (
+        "tls-report",  # Postfix 3.10: what TLS-RPT is told (RFC 8460)
+        rb"TLSRPT: status=(?P<status>\w+), domain=(?P<domain>[^,]*), receiving_mx=(?P<name>[^\[]*)"
+        rb"\[(?P<address>[^\]]*)\](?:, failure_type=(?P<failure>.*))?",
+    ),
+    (
         "tls-detail",  # smtp_tls_loglevel and smtpd_tls_loglevel above 1
         rb"(?:setting up TLS connection (?:from|to)|SSL_(?:accept|connect):|Host offered STARTTLS|"
         rb"looking (?:up|for) session|"
@@ -88,11 +100,16 @@ _TABLE: tuple[tuple[str, bytes], ...] = (
     # qmgr(8), bounce(8), postsuper(1)
     ("skipped", rb"skipped, still being delivered"),
     ("notification-failed", rb"(?P<whom>sender|postmaster) (?:\S+ )*?notification failed(?: to (?P<reason>.*))?"),
+    ("notification-failed", rb"postmaster notice failed while (?:bouncing to|warning) (?P<reason>.*)"),
+    (
+        "notification-skipped",
+        rb"(?:not sending trace/success notification|no trace file -- not sending) (?P<reason>.*)",
+    ),
     ("renamed", rb"renamed to match inode number|(?:corrupted|deferred) file saved.*"),
     (
         "queue-summary",
-        rb"(?P<action>Deleted|Requeued|Placed on hold|Released from hold|Force-expired|Renamed to match inode number): "
-        rb"(?P<count>\d+) messages?",
+        rb"(?P<action>Deleted|Requeued|Placed on hold|Released from hold|(?:Force-e|E)xpired|"
+        rb"Renamed to match inode number): (?P<count>\d+) messages?",
     ),
     # postscreen(8), tlsproxy(8), dnsblog(8)
     (
@@ -101,6 +118,9 @@ _TABLE: tuple[tuple[str, bytes], ...] = (
         rb"(?P<server_port>\d+)",
     ),
     ("postscreen", rb"(?P<result>CONNECT|DISCONNECT)(?: from| to)? " + _BRACKETED),
+    ("postscreen", rb"(?P<result>(?:DATA|BDAT) without valid RCPT) from " + _BRACKETED),
+    ("postscreen", rb"(?P<result>(?:entering|leaving) STRESS mode) with (?P<connections>\d+) connections"),
+    ("postscreen", rb"reject: connect from " + _BRACKETED + rb": (?P<result>all screening ports busy)"),
     (
         "postscreen",
         rb"(?P<result>HANGUP|PASS (?:OLD|NEW)|(?:WHITE|ALLOW|BLACK|DENY)LISTED|(?:WHITE|ALLOW)LIST VETO) " + _BRACKETED,

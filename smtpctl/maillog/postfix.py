@@ -137,7 +137,9 @@ class PostfixReader:
 
     def _phrase(self, at: int, origin: Origin, queue_id: bytes | None, text: bytes) -> None:
         kind = phrases.kind_of(text)
-        if kind is None:
+        if kind is None and queue_id is None and is_queue_id(text.rstrip(b": ")):
+            self._tell.phrased(at, origin, "cut", text.rstrip(b": "), b"")
+        elif kind is None:
             self._tell.not_understood(at, origin, queue_id, text)
         else:
             self._tell.phrased(at, origin, kind, queue_id, text)

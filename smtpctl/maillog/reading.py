@@ -129,7 +129,7 @@ class LogReader:
             offset = sign * (int(line[27:29]) * 3600 + int(line[30:32]) * 60) * 1_000_000
             self._heads[line[26 : text - 2]] = (offset, origin, *readers)
             self._seconds[line[:19]] = self.stamps.second(line[:19], b"Z")
-        elif after == 15:
+        elif after == 15 and not self.stamps.is_ambiguous:
             self._heads[line[15 : text - 2]] = (0, origin, *readers)
             self._seconds[line[:15]] = at
 

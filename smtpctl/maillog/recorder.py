@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from smtpctl.maillog import others, phrases
 from smtpctl.maillog.listener import Decision, Origin
-from smtpctl.maillog.phrases import fields_of
 
 Value = bytes | int | bool
 
@@ -52,7 +52,7 @@ class Recorder:
         )
 
     def disconnected(self, at: int, origin: Origin, text: bytes) -> None:
-        self._note(at, origin, "disconnect", None, **fields_of(text))
+        self._note(at, origin, "disconnect", None, **phrases.fields_of(text))
 
     def picked_up(
         self, at: int, origin: Origin, queue_id: bytes, uid: bytes, sender: bytes, original_queue_id: bytes | None
@@ -121,7 +121,8 @@ class Recorder:
         self._note(at, origin, "policy", queue_id, **{name.decode(): value for name, value in fields.items()})
 
     def phrased(self, at: int, origin: Origin, kind: str, queue_id: bytes | None, text: bytes) -> None:
-        self._note(at, origin, kind, queue_id, **(fields_of(text) or {"text": text}))
+        fields = others.fields_of(kind, text) or phrases.fields_of(text) or {"text": text}
+        self._note(at, origin, kind, queue_id, **fields)
 
     def not_understood(self, at: int, origin: Origin, queue_id: bytes | None, text: bytes) -> None:
         self._note(at, origin, "unknown", queue_id, text=text)

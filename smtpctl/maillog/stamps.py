@@ -10,19 +10,22 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
-from smtpctl.model.deliveries import DAY, moment_of
+from smtpctl.maillog.months import month_of
+from smtpctl.model.deliveries import DAY, SECOND, moment_of
 
-_MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
 _RFC3339 = re.compile(
     rb"(\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d)(?:[.,](\d{1,9}))?(Z|[+-]\d\d:?\d\d)?(?= |$)",
 )
 _BSD = re.compile(
-    rb"(?:(\d{4}) )?([A-Z][a-z]{2}) {1,2}(\d{1,2})(?: (\d{4}))? (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?(?= |$)"
+    rb"(?:(\d{4}) )?([A-Za-z\x80-\xff]{3,12}\.?) {1,2}(\d{1,2})(?: (\d{4}))?"
+    rb" (\d\d):(\d\d):(\d\d)(?:\.(\d{1,6}))?(?= |$)"
 )
 #: ``<13>`` before the stamp is syslog's priority; ``<13>1 `` says that the rest is RFC 5424.
 _PRIORITY = re.compile(rb"<\d{1,3}>(?:1 )?")
 #: Clocks of loggers and readers differ a little; a stamp this far ahead is still of this year.
 _AHEAD = DAY
+#: Lines of several processes reach a log almost in order. What is further back in time is in the hour's second turn.
+_OUT_OF_ORDER = 60 * SECOND
 
 
 class Stamps:
@@ -32,18 +35,23 @@ class Stamps:
         self.reference = reference
         self._zone = zone
         self._seconds: dict[bytes, int] = {}
+        self._last = 0
+        #: Whether the stamp read last is of an hour that the zone's clocks show twice; its text names two moments.
+        self.is_ambiguous = False
 
     def read(self, line: bytes) -> tuple[int, int] | None:
         """(moment, index of the first byte after the stamp), or None when the line begins with no stamp."""
         priority = _PRIORITY.match(line)
         start = priority.end() if priority else 0
+        self.is_ambiguous = False
         match = _RFC3339.match(line, start)
         if match:
             fraction = match[2] or b""
             return self.second(match[1], match[3]) + _microseconds(fraction), match.end()
         match = _BSD.match(line, start)
-        if match and match[2] in _MONTHS:
-            return self._bsd_second(match) + _microseconds(match[8] or b""), match.end()
+        month = month_of(match[2]) if match else None
+        if match and month:
+            return self._bsd_second(match, month) + _microseconds(match[8] or b""), match.end()
         return None
 
     def second(self, text: bytes, offset: bytes | None) -> int:
@@ -55,15 +63,22 @@ class Stamps:
             moment = self._keep(key, naive.replace(tzinfo=_zone_of(offset) if offset else self._zone))
         return moment
 
-    def _bsd_second(self, match: re.Match[bytes]) -> int:
+    def _bsd_second(self, match: re.Match[bytes], month: int) -> int:
         key = match[0]
         moment = self._seconds.get(key)
         if moment is None:
-            month = _MONTHS.index(match[2]) + 1
             time = (int(match[3]), int(match[5]), int(match[6]), min(int(match[7]), 59))
             year = match[1] or match[4]
             years = [int(year)] if year else self._possible_years()
-            moment = self._keep(key, self._latest(years, month, time))
+            stamp = self._latest(years, month, time)
+            moment = moment_of(stamp)
+            later = moment_of(stamp.replace(fold=1))
+            if moment == later:
+                return self._keep(key, stamp)
+            self.is_ambiguous = True
+            if self._last - moment > _OUT_OF_ORDER:  # the hour begins again: clocks were set back
+                moment = later
+        self._last = moment
         return moment
 
     def _possible_years(self) -> list[int]:
@@ -84,7 +99,7 @@ class Stamps:
     def _keep(self, key: bytes, stamp: datetime) -> int:
         if len(self._seconds) > 4096:
             self._seconds.clear()
-        moment = self._seconds[key] = moment_of(stamp)
+        moment = self._last = self._seconds[key] = moment_of(stamp)
         return moment
 
 

@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
+from smtpctl.maillog import others, phrases
 from smtpctl.maillog.attempts import REPLY_CODES, forwarded_as, queued_as, read_delays, read_relay, reply_code
 from smtpctl.maillog.entries import Entries, Entry
 from smtpctl.maillog.labels import Labels
 from smtpctl.maillog.listener import Decision, Origin
-from smtpctl.maillog.phrases import fields_of
 from smtpctl.maillog.shapes import shape_of
 from smtpctl.model.deliveries import (
     Client,
@@ -36,8 +36,8 @@ from smtpctl.model.deliveries import (
 Classify = Callable[[bytes, bytes], Verdict]
 
 #: Phrases that become events: these always, the others when they name a message.
-_ALWAYS = frozenset(("sasl-failed", "daemon", "fatal", "panic"))
-_REMEMBERED = _ALWAYS | {"reply", "conversation", "tls-error", "transport", "notification-failed", "cut"}
+_ALWAYS = frozenset(("sasl-failed", "daemon", "fatal", "panic", "password", "balancer"))
+_REMEMBERED = _ALWAYS | {"reply", "conversation", "tls-error", "notification-failed", "cut", "opendkim", "rewritten"}
 #: Ways of beginning after which another beginning is another message's.
 _BEGUN = (b"smtp", b"local")
 _MOST_ROUTES = 50_000
@@ -85,6 +85,17 @@ class Tracker:
         self._discarding: set[Origin] = set()
         self._routes: dict[tuple[bytes, bytes, bytes], Route] = {}
         self._sent: dict[tuple[bytes, bytes | None], Outcome] = {}
+        #: The client that a process of smtpd(8) passes on to a filter.
+        self._proxied: dict[Origin, bytes] = {}
+        #: Phrases that are more than an event with their text.
+        self._tellers: dict[str, Callable[[int, Origin, bytes | None, bytes], None]] = {
+            "transport": self._passed_on,
+            "proxy-client": self._proxied_client,
+            "proxy": self._proxied_message,
+            "mailbox": self._stored,
+            "balanced": self._balanced,
+            "lines-lost": self._lines_lost,
+        }
         self._rows = Rows()
         for message in sorted(open_messages, key=lambda message: (message.started_at, message.id)):
             self._restore(message)
@@ -380,15 +391,52 @@ class Tracker:
         if kind == "lost":
             self.disconnected(at, origin, text)
             return
-        if kind not in _REMEMBERED or (queue_id is None and kind not in _ALWAYS):
-            return
-        entry = self._known(at, origin.instance, queue_id)
-        if kind == "transport":
-            fields = fields_of(text)
-            recipient = fields.pop("recipient", None)
-            self._event(at, origin, kind, entry, recipient=recipient, **fields)
-        else:
-            self._event(at, origin, kind, entry, queue_id=queue_id, text=text)
+        teller = self._tellers.get(kind)
+        if teller is not None:
+            teller(at, origin, queue_id, text)
+        elif kind in _REMEMBERED and (queue_id is not None or kind in _ALWAYS):
+            self._event(at, origin, kind, self._known(at, origin.instance, queue_id), queue_id=queue_id, text=text)
+
+    def _passed_on(self, at: int, origin: Origin, queue_id: bytes | None, text: bytes) -> None:
+        """local(8) or virtual(8) left a recipient to another transport."""
+        fields = phrases.fields_of(text)
+        recipient = fields.pop("recipient", None)
+        self._event(at, origin, "transport", self._known(at, origin.instance, queue_id), recipient=recipient, **fields)
+
+    def _proxied_client(self, at: int, origin: Origin, queue_id: bytes | None, text: bytes) -> None:
+        if len(self._proxied) > _MOST_SESSIONS:
+            self._proxied.clear()
+        self._proxied[origin] = text.partition(b"client=")[2]
+
+    def _proxied_message(self, at: int, origin: Origin, queue_id: bytes | None, text: bytes) -> None:
+        """smtpd(8) in front of a filter (``smtpd_proxy_filter``): what the filter answered, about the message that
+        came out behind it. Its client is the filter; the real one stands in this event."""
+        fields = phrases.fields_of(text)
+        sender, recipient = fields.pop("sender", None), fields.pop("recipient", None)
+        behind = queued_as(fields.get("reply", b""))
+        entry = self._known(at, origin.instance, behind)
+        client = self._proxied.get(origin)
+        self._event(
+            at, origin, "proxy", entry, sender=sender, recipient=recipient, queue_id=behind, client=client, **fields
+        )
+
+    def _stored(self, at: int, origin: Origin, queue_id: bytes | None, text: bytes) -> None:
+        """Dovecot put a message into a mailbox, or could not."""
+        fields = others.fields_of("mailbox", text)
+        user = fields.pop("user", b"")
+        recipient = user if b"@" in user else None
+        self._event(at, origin, "mailbox", None, recipient=recipient, user=None if recipient else user, **fields)
+
+    def _balanced(self, at: int, origin: Origin, queue_id: bytes | None, text: bytes) -> None:
+        """HAProxy's line on one connection; only what went wrong on the servers' side is worth a row."""
+        fields = others.fields_of("balanced", text)
+        ended = fields.get("more", b"").partition(b" ")[2]
+        if fields.get("server") == b"<NOSRV>" or ended[:1] in (b"S", b"R", b"P", b"D", b"U"):
+            self._event(at, origin, "balancer", None, text=text)
+
+    def _lines_lost(self, at: int, origin: Origin, queue_id: bytes | None, text: bytes) -> None:
+        """A logger threw lines away: they are missing here, and this is all that says so."""
+        self._event(at, origin, "gap", None, text=text)
 
     def not_understood(self, at: int, origin: Origin, queue_id: bytes | None, text: bytes) -> None:
         sample = b"/".join(filter(None, (origin.instance, origin.daemon))) + b": " + text

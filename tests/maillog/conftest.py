@@ -19,6 +19,9 @@ from smtpctl.model.deliveries import Hardness, Rows, Verdict, moment_of
 #: A moment after every line of the tests and the corpora.
 REFERENCE = moment_of(datetime(2026, 12, 31, tzinfo=UTC))
 
+#: Programs whose tags stand as they are; any other word is a daemon of Postfix.
+_BESIDE = ("opendkim", "smtpctl", "dovecot", "haproxy", "rsyslogd", "systemd-journald")
+
 
 def classify(dsn: bytes, reply: bytes) -> Verdict:
     """A judgement that is easy to foresee: by the class of the code."""
@@ -75,7 +78,7 @@ def log_of(lines: str) -> str:
         if first.replace(".", "").isdigit():
             moment, line = float(first), rest
         tag, _, text = line.partition(" ")
-        tag = tag if "/" in tag or tag.startswith(("opendkim", "smtpctl")) else f"postfix/{tag}"
+        tag = tag if "/" in tag or tag.startswith(_BESIDE) else f"postfix/{tag}"
         tag = tag if "[" in tag else f"{tag}[10]"
         minutes, seconds = divmod(moment, 60)
         hours, minutes = divmod(int(minutes), 60)

@@ -33,6 +33,11 @@ REFERENCE = moment_of(datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
         ("Feb 29 10:00:00 h x", datetime(2024, 2, 29, 10, 0, tzinfo=UTC)),
         ("Nov 23 08:00:00 h x", datetime(2026, 11, 23, 8, 0, tzinfo=UTC)),
         ("Nov 24 08:00:00 h x", datetime(2025, 11, 24, 8, 0, tzinfo=UTC)),
+        ("Απρ 15 12:20:28 h x", datetime(2026, 4, 15, 12, 20, 28, tzinfo=UTC)),
+        ("Mär  5 12:20:28 h x", datetime(2026, 3, 5, 12, 20, 28, tzinfo=UTC)),
+        ("Okt  5 12:20:28 h x", datetime(2026, 10, 5, 12, 20, 28, tzinfo=UTC)),
+        ("févr. 5 12:20:28 h x", datetime(2026, 2, 5, 12, 20, 28, tzinfo=UTC)),
+        ("Ноя 21 12:20:28 h x", datetime(2026, 11, 21, 12, 20, 28, tzinfo=UTC)),
     ],
 )
 def test_a_stamp_is_read(line: str, expected: datetime) -> None:
@@ -42,7 +47,7 @@ def test_a_stamp_is_read(line: str, expected: datetime) -> None:
     assert line.encode()[found[1] :] == b" h x"
 
 
-@pytest.mark.parametrize("line", ["", "no stamp here", "Απρ 15 12:20:28 h x", "2026-11-21", "Foo 21 22:10:08 h x"])
+@pytest.mark.parametrize("line", ["", "no stamp here", "Ωπα 15 12:20:28 h x", "2026-11-21", "Foo 21 22:10:08 h x"])
 def test_what_is_no_stamp_is_none(line: str) -> None:
     assert Stamps(REFERENCE).read(line.encode()) is None
 
@@ -60,3 +65,10 @@ def test_summer_time_is_the_zones() -> None:
     assert winter is not None
     assert datetime_of(summer[0]).hour == 10
     assert datetime_of(winter[0]).hour == 11
+
+
+def test_the_hour_that_comes_twice_is_told_apart_by_the_order_of_lines() -> None:
+    stamps = Stamps(REFERENCE, ZoneInfo("Europe/Berlin"))
+    texts = ("02:59:58", "02:59:57", "02:00:01", "02:59:59", "02:30:00", "03:00:00")
+    moments = [datetime_of(found[0]) for text in texts if (found := stamps.read(f"Oct 25 {text} h".encode()))]
+    assert [(at.hour, at.minute) for at in moments] == [(0, 59), (0, 59), (1, 0), (0, 59), (1, 30), (2, 0)]
