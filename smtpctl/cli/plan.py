@@ -11,7 +11,7 @@ import click
 from smtpctl.cli.fleet import host_option, role_option, select
 from smtpctl.cli.loading import inventory_argument
 from smtpctl.cli.output import print_error, print_json
-from smtpctl.errors import SmtpctlError
+from smtpctl.errors import HostError, SmtpctlError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,4 +61,6 @@ def stop_on(errors: Sequence[SmtpctlError], hosts: int, mask: Callable[[str], st
     for error in errors:
         print_error(mask(str(error)), error.hint)
     if errors:
-        raise SmtpctlError(f"{len(errors)} of {hosts} hosts could not be observed")
+        broken = sum(1 for error in errors if isinstance(error, HostError) and error.step == "rules")
+        what = "contradict each other: an apply would refuse" if broken else "could not be observed"
+        raise SmtpctlError(f"{'the files of ' if broken else ''}{len(errors)} of {hosts} hosts {what}")

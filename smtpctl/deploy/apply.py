@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from smtpctl.deploy.crew import Crew, crew
+from smtpctl.deploy.judge import rule_errors
 from smtpctl.deploy.visit import Report, Visit
 from smtpctl.errors import HostError, PartlyAppliedError, SmtpctlError, UsageError
 from smtpctl.model.artifacts import DesiredHost
@@ -70,7 +71,10 @@ def plan_fleet(
         desire(run)
         run.each(lambda visit: visit.observe(exclusive=False), run.whole())
         plans = {name: visit.plan for name, visit in run.visits.items() if visit.plan is not None}
-        return plans, [visit.error for visit in run.visits.values() if visit.error is not None]
+        errors = [visit.error for visit in run.visits.values() if visit.error is not None]
+        if not errors and any(not plan.empty for plan in plans.values()):
+            errors += rule_errors(run.desired()).values()
+        return plans, errors
 
 
 def apply_fleet(
@@ -123,6 +127,9 @@ def _permitted(run: Crew, changing: Sequence[Visit], settings: Settings, confirm
     for visit in run.visits.values():
         if visit.plan and (objection := _objection(visit.plan, settings)):
             visit.fail(HostError(visit.name, "plan", objection))
+    if changing and settings.kind == "apply":
+        for name, error in rule_errors(run.desired()).items():
+            run.visits[name].fail(error)
     if len(run.whole()) < len(run.visits) or not changing:
         return False
     return confirm({visit.name: visit.plan for visit in changing if visit.plan}) and not run.interrupted.is_set()

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from smtpctl.deploy.visit import Report, Visit
 from smtpctl.errors import SmtpctlError
+from smtpctl.model.artifacts import DesiredHost
 from smtpctl.transport.connection import Target, operator
 
 #: More connections at once gain nothing: the key exchanges share this machine's processors.
@@ -30,6 +31,10 @@ class Crew:
     def whole(self) -> list[Visit]:
         """Visits on which nothing has failed."""
         return [visit for visit in self.visits.values() if visit.error is None]
+
+    def desired(self) -> dict[str, DesiredHost]:
+        """What is desired of every host of which anything is."""
+        return {name: visit.desired for name, visit in self.visits.items() if visit.desired is not None}
 
     def each(self, step: Callable[[Visit], object], visits: Iterable[Visit]) -> list[Visit]:
         """Run ``step`` on ``visits`` in parallel and wait for all; those on which it failed, with their error noted."""
