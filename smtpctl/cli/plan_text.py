@@ -8,15 +8,15 @@ from typing import Any
 import click
 
 from smtpctl.model.plans import HostPlan
-from smtpctl.plan import explain, summary
+from smtpctl.plan import explain, folded, summary
 
 Mask = Callable[[str], str]
 
 
 def show_plans(plans: Mapping[str, HostPlan], mask: Mask) -> None:
     """Effects first, then every step with its reasons, then the differences; what hosts share stands once."""
-    for names, line in _shared({name: summary(plan) for name, plan in plans.items()}):
-        click.echo(f"{names}: {line}")
+    for sharing, sentence in folded(plans):
+        click.echo(mask(f"{', '.join(sharing)}: {sentence}"))
     for names, line in _shared({name: "\n".join(f"  {step}" for step in explain(p)) for name, p in plans.items()}):
         if line:
             click.echo(f"\n{names}, in this order:\n{line}")
@@ -35,7 +35,8 @@ def show_plans(plans: Mapping[str, HostPlan], mask: Mask) -> None:
 def plan_document(plan: HostPlan, mask: Mask) -> dict[str, Any]:
     """One host's plan for machines."""
     return {
-        "summary": summary(plan),
+        "summary": mask(summary(plan)),
+        "effects": [mask(effect) for effect in plan.effects],
         "changes": not plan.empty,
         "revision": plan.revision,
         "observed_revision": plan.observed_revision,

@@ -34,11 +34,11 @@ def agreement(mask: Callable[[str], str], *, yes: bool, as_json: bool) -> Callab
 
     def agree(plans: Mapping[str, HostPlan]) -> bool:
         from smtpctl.cli.plan_text import show_plans
-        from smtpctl.plan import summary
+        from smtpctl.plan import folded
 
         if not as_json and yes:
-            for name, plan in plans.items():
-                progress(f"{name}: {summary(plan)}")
+            for sharing, sentence in folded(plans):
+                progress(mask(f"{', '.join(sharing)}: {sentence}"))
         if yes:
             return True
         show_plans(plans, mask)

@@ -187,13 +187,15 @@ class UnitStep:
 
 @dataclass(frozen=True, slots=True)
 class HostPlan:
-    """Everything that an apply does on one host, in the order in which it is done."""
+    """Everything that an apply does on one host, in the order in which it is done; ``effects`` says in words what the
+    changed files mean."""
 
     host: str
     revision: str
     observed_revision: str
     packages: tuple[str, ...] = ()
     files: tuple[FileChange, ...] = ()
+    effects: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()
     stop: tuple[str, ...] = ()
     mask: tuple[str, ...] = ()

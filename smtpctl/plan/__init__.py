@@ -5,6 +5,18 @@ from smtpctl.plan.drift import findings
 from smtpctl.plan.host import plan_host
 from smtpctl.plan.saved import moved, save
 from smtpctl.plan.waves import waves
-from smtpctl.plan.words import explain, summary
+from smtpctl.plan.words import effects, explain, folded, summary
 
-__all__ = ["HostPlan", "ObservedHost", "explain", "findings", "moved", "plan_host", "save", "summary", "waves"]
+__all__ = [
+    "HostPlan",
+    "ObservedHost",
+    "effects",
+    "explain",
+    "findings",
+    "folded",
+    "moved",
+    "plan_host",
+    "save",
+    "summary",
+    "waves",
+]

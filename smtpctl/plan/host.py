@@ -9,6 +9,7 @@ from smtpctl.model.artifacts import Check, DesiredHost
 from smtpctl.model.plans import FileChange, HostPlan, ObservedHost
 from smtpctl.plan import units
 from smtpctl.plan.access import risks_access
+from smtpctl.plan.effects import merged, words
 from smtpctl.plan.files import file_changes
 
 SYSUSERS = ("/etc/sysusers.d/", "/usr/local/lib/sysusers.d/")
@@ -24,6 +25,7 @@ def plan_host(desired: DesiredHost, observed: ObservedHost) -> HostPlan:
         observed_revision=observed.revision,
         packages=tuple(package for package in desired.packages if package not in observed.packages),
         files=changes,
+        effects=_effects(changes, observed),
         checks=_checks(desired, changes),
         stop=units.units_to_stop(desired, observed),
         mask=units.units_to_mask(desired, observed),
@@ -36,6 +38,18 @@ def plan_host(desired: DesiredHost, observed: ObservedHost) -> HostPlan:
         probes=desired.probes,
         risks_access=risks_access(changes),
         unfinished=observed.unfinished,
+    )
+
+
+def _effects(changes: Sequence[FileChange], observed: ObservedHost) -> tuple[str, ...]:
+    """What the changed files mean; nothing on a host on which everything is new."""
+    if not observed.revision:
+        return ()
+    secret = {path for path, owned in observed.owned.items() if owned.secret}
+    return merged(
+        effect
+        for change in changes
+        for effect in words(change, None if change.path in secret else observed.contents.get(change.path))
     )
 
 

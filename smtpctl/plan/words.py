@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from smtpctl.model.plans import Change, FileChange, HostPlan, UnitAction
+
+#: So many files are named in a summary; more are counted.
+FEW = 2
 
 
 def summary(plan: HostPlan) -> str:
     """What ``plan`` does, in the order in which it is done; ``no changes`` for an empty one."""
+    return "; ".join(effects(plan))
+
+
+def effects(plan: HostPlan) -> tuple[str, ...]:
+    """The parts of the summary, so that hosts can share them."""
     if plan.empty:
-        return "no changes"
-    counts = {change: sum(1 for item in plan.files if item.change is change) for change in Change}
+        return ("no changes",)
     parts = [
         f"undo an unfinished change ({plan.unfinished})" if plan.unfinished else "",
         _list("install", plan.packages),
         _list("stop", plan.stop),
-        _count(counts[Change.CREATE], "new"),
-        _count(counts[Change.CHANGE], "changed"),
-        _count(counts[Change.ATTRIBUTES], "with other mode or owner"),
-        _count(counts[Change.REMOVE], "removed"),
+        *plan.effects,
+        _files(plan, Change.CREATE, "new"),
+        _files(plan, Change.ATTRIBUTES, "with other mode or owner"),
+        _files(plan, Change.REMOVE, "removed"),
         _list("mask", plan.mask),
         _list("unmask", plan.unmask),
         _list("enable", plan.enable),
@@ -28,7 +35,22 @@ def summary(plan: HostPlan) -> str:
             for action in (UnitAction.START, UnitAction.RESTART, UnitAction.RELOAD)
         ),
     ]
-    return "; ".join(part for part in parts if part)
+    return tuple(part for part in parts if part)
+
+
+def folded(plans: Mapping[str, HostPlan]) -> tuple[tuple[tuple[str, ...], str], ...]:
+    """Hosts, and what happens on just these, in one sentence each: what hosts share stands once."""
+    hosts_of: dict[str, list[str]] = {}
+    for host, plan in plans.items():
+        for part in effects(plan):
+            hosts_of.setdefault(part, []).append(host)
+    sentences: dict[tuple[str, ...], list[str]] = {}
+    for host, plan in plans.items():
+        for part in effects(plan):
+            hosts = tuple(hosts_of[part])
+            if hosts[0] == host:
+                sentences.setdefault(hosts, []).append(part)
+    return tuple((hosts, "; ".join(parts)) for hosts, parts in sentences.items())
 
 
 def explain(plan: HostPlan) -> tuple[str, ...]:
@@ -60,8 +82,12 @@ def _remarks(change: FileChange) -> str:
     return f" ({said})" if said else ""
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {'file' if number == 1 else 'files'} {what}" if number else ""
+def _files(plan: HostPlan, change: Change, what: str) -> str:
+    """Files that change so: by name where they are few."""
+    paths = [item.path for item in plan.files if item.change is change]
+    if len(paths) > FEW:
+        return f"{len(paths)} files {what}"
+    return f"{', '.join(paths)} {what}" if paths else ""
 
 
 def _list(verb: str, names: Sequence[str]) -> str:

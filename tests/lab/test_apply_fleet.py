@@ -64,7 +64,7 @@ def test_a_change_of_one_pool_reloads_that_pools_instance_on_one_relay_after_the
     change(inventory, "pools:\n", "parameters: {transactional: {default_process_limit: '77'}}\npools:\n")
     plan = json.loads(smtpctl("plan", str(inventory), "--json").stdout)["hosts"]
     assert [host for host, document in plan.items() if document["changes"]] == ["relay1", "relay2"]
-    assert plan["relay1"]["summary"] == "1 file changed; reload postfix@transactional"
+    assert plan["relay1"]["summary"] == "default_process_limit set to 77; reload postfix@transactional"
     before = applied.lab.run("relay1", ["systemctl", "show", "-P", "MainPID", "postfix@transactional"]).stdout
     lines = smtpctl("apply", str(inventory), "--yes", "--json").stdout.splitlines()
     events = [json.loads(line) for line in lines]
