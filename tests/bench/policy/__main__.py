@@ -1,0 +1,191 @@
+"""``make bench-policy``: our policy service beside a bare asyncio echo, postfwd, CHAPPS and policyd-rate-limit.
+
+Everything is measured in one run, in turns, over TCP on the loopback; ours with every rule in force and two windows a
+key, on a PostgreSQL of its own with durable commits. ``--long`` adds what takes minutes: ten million requests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+
+from tests.bench import figures
+from tests.bench.figures import Figure
+from tests.bench.policy import peers, servers, setup
+from tests.bench.policy.cpu import resident_megabytes
+from tests.bench.policy.measure import Measured, measure, middle
+from tests.bench.policy.servers import Database, Server
+
+ROUNDS = 3
+
+
+def note(text: str) -> None:
+    """A line of progress."""
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+def alternate(measured: Sequence[Server], *, connections: int = 50, rounds: int = ROUNDS) -> list[Measured]:
+    """Measure the servers in turns, so that what else goes on meets all of them."""
+    found: list[list[Measured]] = [[] for _ in measured]
+    for _ in range(rounds):
+        for server, results in zip(measured, found, strict=True):
+            results.append(measure(server, connections=connections))
+    return [middle(results) for results in found]
+
+
+def against_echo(folder: Path, database: Database) -> tuple[list[Figure], Measured]:
+    """Ours in both modes beside the echo, with 1 to 100 connections."""
+    lease_rules, strict_rules = servers.everyone(servers.lease_limits()), servers.everyone(servers.strict_limits())
+    made = []
+    with (
+        servers.echo(folder) as echo,
+        servers.ours(folder, lease_rules, database, name="lease") as lease,
+        servers.ours(folder, strict_rules, database, name="strict") as strict,
+    ):
+        note("warming: leases grow with use")
+        measure(lease, seconds=0.5, warm=4.0)
+        for connections in (1, 10, 100):
+            note(f"{connections} connections")
+            bare, leased = alternate([echo, lease], connections=connections, rounds=1)
+            made += [
+                figures.shown(f"requests/s, {connections} connections", leased.per_second, "", peer=bare.per_second),
+                figures.shown(f"CPU a request, {connections} connections", leased.cpu, "us", peer=bare.cpu),
+                figures.shown(f"p99, {connections} connections", leased.p99, "ms", peer=bare.p99),
+            ]
+        note("50 connections")
+        bare, leased, exact = alternate([echo, lease, strict])
+        made += [
+            figures.quicker("CPU a request with database, echo", leased.cpu, bare.cpu, 0.5, "us"),
+            figures.shown("of it the database's", leased.database, "us"),
+            figures.more("requests/s, echo", leased.per_second, bare.per_second, 0.5),
+            figures.quicker("p99, echo", leased.p99, bare.p99, 0.5, "ms"),
+            figures.more("strict mode requests/s, lease mode", exact.per_second, leased.per_second, 0.5),
+            figures.shown("strict mode CPU a request", exact.cpu, "us"),
+            figures.shown("strict mode p99", exact.p99, "ms"),
+        ]
+        made.append(admitted(leased))
+        note("rules reloaded every half second")
+        made.append(through_reloads(lease))
+    return made, leased
+
+
+def admitted(leased: Measured) -> Figure:
+    """A benchmark of refusals would be another one."""
+    passed = leased.answers.get("FILTE", 0) / sum(leased.answers.values())
+    return figures.at_least("admitted of what was asked", passed * 100, 99.9, "%")
+
+
+def through_reloads(server: Server) -> Figure:
+    """The latency while the rules are loaded again and again."""
+    ended = threading.Event()
+
+    def reload() -> None:
+        while not ended.wait(0.5):
+            os.kill(server.process, signal.SIGHUP)
+
+    reloading = threading.Thread(target=reload)
+    reloading.start()
+    try:
+        found = measure(server, seconds=3.0)
+    finally:
+        ended.set()
+        reloading.join()
+    return figures.at_most("p99.9 through reloads of 1,000 credentials", found.p99_9, 5.0, "ms")
+
+
+def against_peers(folder: Path, database: Database, ours: Measured) -> list[Figure]:
+    """Our CPU a request against each peer's."""
+    started: list[tuple[str, float, Callable[[], AbstractContextManager[Server]]]] = [
+        ("postfwd", 10, partial(peers.postfwd, folder)),
+        ("CHAPPS", 25, partial(peers.chapps, folder)),
+        ("policyd-rate-limit", 25, partial(peers.policyd_rate_limit, folder, database)),
+    ]
+    made = []
+    for name, times, start in started:
+        note(name)
+        try:
+            with start() as server:
+                # What a peer does for a sender that it has never seen is not held against it.
+                found = measure(server, seconds=3.0, warm=4.0)
+        except (OSError, RuntimeError) as error:
+            made.append(figures.missing(f"CPU a request, {name}", str(error).partition("\n")[0][:100]))
+            continue
+        made += [
+            figures.quicker(f"CPU a request, {name}", ours.cpu, found.cpu, times, "us"),
+            figures.shown(f"requests/s, {name}", ours.per_second, "", peer=found.per_second),
+            figures.shown(f"p99, {name}", ours.p99, "ms", peer=found.p99),
+        ]
+    return made
+
+
+def memory(folder: Path, database: Database) -> list[Figure]:
+    """What keys cost: two windows a sender, each sender asked for once."""
+    limits = [limit | {"key": "sender"} for limit in servers.lease_limits()]
+    document = servers.rules({"everybody": servers.credential(limits)})
+    made = []
+    with servers.ours(folder, document, database, name="memory") as server:
+        empty = resident_megabytes(server.process)
+        first = 0
+        for keys, limit in ((100_000, 64), (1_000_000, 300)):
+            note(f"{keys} keys")
+            senders = keys // 2 - first
+            options = [f"--senders={senders}", f"--first={first}", f"--requests={senders}", "--user=everybody"]
+            asked = measure(server, seconds=90, warm=0, options=options).requests
+            first += senders
+            name = f"memory with {keys:,} keys"
+            if asked < senders:
+                made.append(figures.missing(name, f"only {2 * (first - senders + asked):,} keys within 90 s"))
+                break
+            made.append(figures.at_most(name, resident_megabytes(server.process), limit, "MB"))
+        made.append(figures.shown("memory with none", empty, "MB"))
+    return made
+
+
+def flat(folder: Path, database: Database) -> list[Figure]:
+    """Memory before and after ten million requests of the same senders."""
+    with servers.ours(folder, servers.everyone(servers.lease_limits()), database, name="flat") as server:
+        measure(server, seconds=600, warm=0, options=["--requests=1000000"])
+        before = resident_megabytes(server.process)
+        for round_ in range(9):
+            note(f"{round_ + 2} million requests")
+            measure(server, seconds=600, warm=0, options=["--requests=1000000"])
+        grown = resident_megabytes(server.process) - before
+        return [figures.at_most("memory gained from 1 to 10 million requests", grown, 4, "MB")]
+
+
+def main() -> int:
+    """Measure everything and print a line a figure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--long", action="store_true", help="also what takes minutes")
+    options = parser.parse_args()
+    started = time.monotonic()
+    for name, reason in setup.prepare().items():
+        note(f"{name} cannot be had: {reason}")
+    folder = Path(tempfile.mkdtemp(prefix="smtpctl-bench-", dir="/tmp"))
+    folder.chmod(0o755)
+    database = Database(folder)
+    try:
+        made, ours = against_echo(folder, database)
+        made += against_peers(folder, database, ours)
+        made += memory(folder, database)
+        if options.long:
+            made += flat(folder, database)
+    finally:
+        database.stop()
+        shutil.rmtree(folder)
+    note(f"took {time.monotonic() - started:.0f} s")
+    return figures.conclude(made)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
