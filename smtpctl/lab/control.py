@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
@@ -179,8 +179,8 @@ class Lab:
         raise LabError(f"host {host} is off", hint=f"look at {self.state.console(host)}")
 
     def is_on(self, host: str) -> bool:
-        """Whether ``host`` has an init process."""
-        return bool(self._first_processes(host))
+        """Whether anything of ``host`` runs: also while it boots, and until the last of it has ended."""
+        return linux.is_populated(self._cgroup(host))
 
     def stop_host(self, host: str) -> None:
         """Cut the power of ``host``: every process of it is killed at once. Its disk (the overlay) stays."""
@@ -191,8 +191,9 @@ class Lab:
 
     def start_host(self, host: str) -> None:
         """Boot ``host`` again on the disk it had; return when it answers SSH. A host that is on is left alone."""
-        self.require_host(host)
         record = self.running()
+        # A host on its way down is on until it is gone, and the button of a host that is on does nothing.
+        self._await(host, "neither boots nor ends", lambda: self._first_processes(host) or not self.is_on(host))
         self.state.power_button(host).touch()
         os.kill(record.pid, signal.SIGHUP)
         await_ssh(self.state, record, [host])
@@ -203,11 +204,7 @@ class Lab:
         """Have ``host`` stop its services and boot again; return when it answers SSH."""
         before = self.first_process(host)
         self.run(host, ["systemctl", "reboot"], check=False)  # ends with the host, whatever its status
-        end = time.monotonic() + PATIENCE
-        while before in self._first_processes(host) or not self.is_on(host):
-            if time.monotonic() > end:
-                raise LabError(f"{host} did not reboot", hint=f"look at {self.state.console(host)}")
-            time.sleep(0.05)
+        self._await(host, "did not reboot", lambda: set(self._first_processes(host)) - {before})
         await_ssh(self.state, self.running(), [host])
 
     def cut(self, host: str) -> None:
@@ -221,6 +218,14 @@ class Lab:
         self.run(CONTROLLER, ["ip", "link", "set", f"vb-{host}", "up"])
 
     # --- how ---
+
+    def _await(self, host: str, otherwise: str, reached: Callable[[], object]) -> None:
+        """Wait until ``reached``; raise that ``host`` ``otherwise`` when that takes longer than any host needs."""
+        end = time.monotonic() + PATIENCE
+        while not reached():
+            if time.monotonic() > end:
+                raise LabError(f"{host} {otherwise}", hint=f"look at {self.state.console(host)}")
+            time.sleep(0.05)
 
     def _image(self) -> Path:
         if (image := find_image(self.state)) is not None:

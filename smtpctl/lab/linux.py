@@ -99,6 +99,15 @@ def cgroup_processes(cgroup: Path) -> list[int]:
         return []
 
 
+def is_populated(cgroup: Path) -> bool:
+    """Whether ``cgroup`` or one below it has a process that has not ended (cgroups(7), cgroup.events)."""
+    try:
+        return "populated 1" in (cgroup / "cgroup.events").read_text().splitlines()
+    except OSError:
+        # ENOENT before, ENODEV while it is removed
+        return False
+
+
 def kill_cgroup(cgroup: Path, *, deadline: float = 10.0) -> None:
     """Kill every process of ``cgroup`` and below, and remove the folders. A cgroup that is gone is fine."""
     end = time.monotonic() + deadline

@@ -184,11 +184,13 @@ class Supervisor:
 
     def start_asked_for(self) -> None:
         """Start every host whose power button was pressed; one that runs is left alone."""
-        self.reap()
         for host in self.plan.hosts:
             button = self.state.power_button(host.name)
             if button.exists():
                 button.unlink()
+                if host.name in self.running and not linux.is_populated(CGROUPS / host.name):
+                    # its process has left its cgroup, which is a moment before it can be collected
+                    self.ended(host, self.running[host.name].wait())
                 if host.name not in self.running:
                     self.start(host)
 
