@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from smtpctl.maillog.follower import Follower, Position, rotated_files
+from smtpctl.maillog.files import rotated_files
+from smtpctl.maillog.follower import Follower
+from smtpctl.maillog.positions import Position
 
 
 @pytest.fixture
@@ -219,18 +221,42 @@ def test_a_truncated_log_that_grew_past_the_position_is_noticed(log: Path) -> No
     assert "is gone" in chunk.gap
 
 
-def test_a_log_that_lost_its_end_goes_on_behind_what_it_still_has(log: Path) -> None:
-    append(log, lines(0, 100))
+@pytest.mark.parametrize("kept", [1000, 700, 60, 1])
+@pytest.mark.parametrize("appended", [0, 10, 2000])
+def test_a_log_that_lost_its_end_goes_on_near_where_it_lost_it_and_never_at_its_start(
+    log: Path, kept: int, appended: int
+) -> None:
     follower = Follower(log)
-    read_all(follower)
-    again = reopened(follower)
-    os.truncate(log, len(lines(0, 60)))
-    assert again.read(1 << 20) is None
-    append(log, lines(200, 210))
-    chunk = again.read(1 << 20)
-    assert chunk is not None
-    assert chunk.data == lines(200, 210)
-    assert "was cut" in chunk.gap
+    for first in range(0, 1000, 10):
+        append(log, lines(first, first + 10))
+        read_all(follower)
+        follower = reopened(follower)
+    os.truncate(log, len(lines(0, kept)) + 7)
+    append(log, b"\n" + lines(5000, 5000 + appended))
+    again = follower
+    if kept == 1000 and not appended:
+        assert again.read(1 << 20) is not None  # nothing was lost: the seven bytes and the newline are new
+        return
+    chunks = list(iter(lambda: again.read(1 << 12), None))
+    data = b"".join(chunk.data for chunk in chunks)
+    assert data.endswith(lines(5000, 5000 + appended))
+    read_again = len(data) - len(lines(5000, 5000 + appended)) - 8
+    assert 0 <= read_again <= len(lines(1, kept))
+    if kept < 1000:
+        assert "lost what stood there" in chunks[0].gap
+        assert chunks[0].again
+        assert not chunks[-1].again or len(lines(0, kept)) + 8 + len(lines(5000, 5000 + appended)) <= len(
+            lines(0, 1000)
+        )
+
+
+def test_steps_stay_few_however_long_a_log_grows(log: Path) -> None:
+    follower = Follower(log)
+    for _ in range(300):
+        append(log, b"x" * 60_000 + b"\n")
+        read_all(follower)
+    assert len(follower._position.steps) < 30
+    assert follower._position.steps[0].offset == 60_001
 
 
 def test_history_is_ordered_by_number_and_by_date(log: Path) -> None:

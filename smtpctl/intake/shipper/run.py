@@ -13,8 +13,9 @@ from smtpctl.intake.shipper.verdicts import classify
 from smtpctl.ledger.connection import Connection
 from smtpctl.ledger.writer import Checkpoint, Writer
 from smtpctl.maillog.entries import LATE
-from smtpctl.maillog.follower import Chunk, Follower, Position
+from smtpctl.maillog.follower import Follower
 from smtpctl.maillog.listener import Origin
+from smtpctl.maillog.positions import Chunk, Position
 from smtpctl.maillog.reading import LogReader
 from smtpctl.maillog.tracker import OpenMessage, Tracker
 from smtpctl.model.deliveries import moment_of
@@ -33,6 +34,7 @@ class Run:
         self._connection = connection
         self._writer = writer
         last = checkpoint.last_at
+        self._counted_until = last or 0
         open_messages = writer.open_messages(checkpoint.source, (last or 0) - LATE)
         self._tracker = Tracker(
             config.labels, classify, checkpoint.next_row, [OpenMessage(*message) for message in open_messages]
@@ -88,10 +90,19 @@ class Run:
     def _track(self, chunk: Chunk) -> tuple[int, int]:
         """(number of lines, moment of the last one)."""
         self._reader.stamps.reference = _now()
-        lines = self._reader.read(clean(chunk.data))
+        data = clean(chunk.data)
+        lines = self._reader.read(self._new_lines(data) if chunk.again else data)
         if chunk.gap:
             self._report_gap(self._reader.last, chunk.gap)
         return lines, self._reader.last
+
+    def _new_lines(self, data: bytes) -> bytes:
+        """Lines that were written after all that is in the ledger. The file lost its end after some of these lines were
+        read and has grown since: only their stamps tell which."""
+        counted = self._counted_until
+        stamps = map(self._reader.stamps.read, data.splitlines(keepends=True))
+        lines = zip(stamps, data.splitlines(keepends=True), strict=True)
+        return b"".join(line for stamp, line in lines if stamp and stamp[0] > counted)
 
     def _refuse(self, chunk: Chunk) -> tuple[int, int]:
         """A line that the ledger would not take in counts as one that was not understood."""
@@ -100,7 +111,6 @@ class Run:
         return 1, self._reader.last
 
     def _report_gap(self, moment: int, gap: str) -> None:
-        metrics.GAPS.inc()
         self._tracker.report(moment, self._myself, "gap", gap)
 
     def _store(self, position: Position, lines: int, last_at: int) -> None:
@@ -119,8 +129,11 @@ class Run:
             self._numbers_until = time.monotonic() + _NUMBERS_FOR
         self._writer.store(rows, self.checkpoint, after)
         self.checkpoint = after
+        if not position.read_before:
+            self._counted_until = last_at
         for table, added in (("messages", rows.messages), ("deliveries", rows.deliveries), ("events", rows.events)):
             metrics.ROWS.labels(table).inc(len(added))
+        metrics.GAPS.inc(sum(event.kind == "gap" for event in rows.events))
         metrics.UNKNOWN.inc(len(rows.unknown))
 
 

@@ -249,3 +249,17 @@ def test_values_beyond_every_measure_are_stored_in_bounds(shipping: Shipping, te
     shipping.run_once()
     assert shipping.query("SELECT lines FROM ledger.sources") == [(2,)]
     assert "refuses" not in shipping.errors.read_text()
+
+
+def test_a_log_that_lost_its_end_counts_nothing_twice_and_misses_nothing_new(
+    shipping: Shipping, mail: Mail, assert_ledger_equals: Check
+) -> None:
+    before, after = mail.lines(600), mail.lines(200)
+    for start in range(0, len(before), 9000):
+        shipping.append(before[start : start + 9000])
+        shipping.run_once()
+    os.truncate(shipping.log, before.index(b"\n", len(before) // 2) + 1)
+    shipping.append(after)
+    shipping.run_once()
+    assert shipping.query("DELETE FROM ledger.events WHERE kind = 'gap' RETURNING source") == [(1,)]
+    assert_ledger_equals(shipping, before + after)
