@@ -36,8 +36,10 @@ class Router:
         self.routing = parse(self._path.read_bytes())
 
     def answer(self, request: bytes) -> bytes:
-        """The answer to ``MAP KEY``."""
+        """The answer to ``MAP KEY``. The map ``provider`` is for people: the provider of a domain."""
         map_name, _, key = request.decode("utf-8", "surrogateescape").partition(" ")
+        if map_name == "provider":
+            return f"OK {self.routing.provider(key)}".encode()
         transport = self.routing.transport(map_name, key)
         return NOT_FOUND if transport is None else f"OK {transport}:".encode()
 

@@ -49,8 +49,11 @@ class Routing:
         local, at, domain = key.rpartition("@")
         if pool is None or not at or not local or not domain:
             return None
-        provider = self.providers.get(domain.lower(), self.default)
-        return f"{provider}-{pool.source(key.lower())}"
+        return f"{self.provider(domain)}-{pool.source(key.lower())}"
+
+    def provider(self, domain: str) -> str:
+        """The provider of a recipient domain."""
+        return self.providers.get(domain.lower(), self.default)
 
     def _pool(self, map_name: str) -> Pool | None:
         if map_name == "route" and len(self.pools) == 1:

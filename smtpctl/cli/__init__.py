@@ -26,6 +26,7 @@ LAZY = {
     "rollback": "rollback",
     "drift": "drift",
     "ledger": "ledger",
+    "queue": "queue",
 }
 
 
@@ -62,6 +63,7 @@ SUMMARIES = {
     "rollback": "Bring hosts back to what they were.",
     "drift": "Report what has changed on the hosts without smtpctl.",
     "ledger": "Ask the ledger what became of messages.",
+    "queue": "Look at, and act on, the mail that waits: all queues of all hosts as one.",
 }
 
 

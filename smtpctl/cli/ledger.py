@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import json
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
+from smtpctl.cli.ledger_access import ledger_reader
 from smtpctl.cli.ledger_parse import parse
-from smtpctl.cli.loading import enter_network_of, load
 from smtpctl.cli.output import JSON_VERSION, print_json
-from smtpctl.errors import UsageError
-
-if TYPE_CHECKING:
-    from smtpctl.ledger.reader import Reader
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 #: Seconds between two looks of `tail`.
@@ -77,7 +71,7 @@ def show(wanted: str, last: int, as_json: bool, database: str | None, inventory:
     """
     from smtpctl.cli.journey import document_of, refusal_document, refusal_text, text_of
 
-    with _reader(database, inventory) as reader:
+    with ledger_reader(database, inventory) as reader:
         answer = reader.show(wanted, last)
     if as_json:
         journeys = [document_of(journey) for journey in answer.journeys]
@@ -100,7 +94,7 @@ def show(wanted: str, last: int, as_json: bool, database: str | None, inventory:
 @_database_options
 def tail(as_json: bool, database: str | None, inventory: Path) -> None:
     """Follow attempts and refusals of all hosts as they come in, until interrupted."""
-    with _reader(database, inventory) as reader:
+    with ledger_reader(database, inventory) as reader:
         since, _ = reader.news(None)
         while True:
             since, rows = reader.news(since)
@@ -115,7 +109,7 @@ def tail(as_json: bool, database: str | None, inventory: Path) -> None:
 @_database_options
 def stats(hours: int, as_json: bool, database: str | None, inventory: Path) -> None:
     """Count attempts by stream, provider and status, with the median and 99th percentile of the delay."""
-    with _reader(database, inventory) as reader:
+    with ledger_reader(database, inventory) as reader:
         rows = reader.stats(datetime.now(UTC) - timedelta(hours=hours))
     if as_json:
         print_json({"stats": rows})
@@ -143,46 +137,3 @@ def _tail_text(row: dict[str, Any]) -> str:
         f"{stamp}  {row['host']}  {row['queue_id']}  {row['status']} {row['dsn'] or ''}  {recipient}  {where}"
         f"{took}{verdict}  {row['reply'] or ''}"
     )
-
-
-@contextmanager
-def _reader(database: str | None, inventory: Path) -> Iterator[Reader]:
-    """A reader of the database that was asked for."""
-    from smtpctl.ledger.connection import connect
-    from smtpctl.ledger.reader import Reader
-
-    if database:
-        with connect(database, application="smtpctl") as connection:
-            yield Reader(connection)
-        return
-    if not inventory.is_file():
-        raise UsageError(
-            f"no inventory {str(inventory)!r}", hint="name it with -i, or give the database itself with --database URL"
-        )
-    with tempfile.NamedTemporaryFile("w", suffix=".pem") as authority:
-        chosen = _control_database(inventory, authority)
-        with connect(application="smtpctl", **chosen) as connection:
-            yield Reader(connection)
-
-
-def _control_database(inventory: Path, authority: IO[str]) -> dict[str, Any]:
-    """How to reach the ledger of an inventory as its reader. The CA's certificate goes to ``authority``: libpq wants a
-    file."""
-    from smtpctl.model.fleet import Role
-
-    fleet, secrets = load(inventory)
-    control = next(iter(fleet.hosts_with(Role.CONTROL)), None)
-    if control is None:
-        raise UsageError(f"{inventory}: no host has the role control, so there is no ledger")
-    authority.write(secrets["tls/ca/certificate"])
-    authority.flush()
-    enter_network_of(fleet)
-    return {
-        "host": fleet.host_name(control),
-        "hostaddr": fleet.hosts[control].address,
-        "dbname": "smtpctl",
-        "user": "reader",
-        "password": secrets["database/reader/password"],
-        "sslmode": "verify-full",
-        "sslrootcert": authority.name,
-    }

@@ -61,6 +61,10 @@ class Reader:
         """Attempts since a moment, by stream, provider and status."""
         return self._ask(dict, "stats", since=since)
 
+    def waiting_of(self, credentials: list[str]) -> list[dict[str, Any]]:
+        """Host, instance and queue id of what waits on relays and was submitted by one of ``credentials``."""
+        return self._ask(dict, "waiting_of_credentials", credentials=credentials)
+
     def _of_messages(self, seeds: Iterable[int], last: int) -> Answer:
         return Answer(Gathering(self._ask).journeys(seeds)[:last], [])
 

@@ -36,8 +36,14 @@ class Host:
     def close(self) -> None:
         self._connection.close()
 
-    def ask(self, header: dict[str, Any], blobs: Sequence[bytes] = (), on_step: OnStep | None = None) -> frames.Message:
-        """Send a request; its answer, after the steps that the agent reports on the way.
+    def ask(
+        self,
+        header: dict[str, Any],
+        blobs: Sequence[bytes] = (),
+        on_step: OnStep | None = None,
+        on_event: Callable[[frames.Message], None] | None = None,
+    ) -> frames.Message:
+        """Send a request; its answer, after the steps, and other events, that the agent reports on the way.
 
         Raise HostError when a step failed on the host, TransportError when the connection or the agent is gone.
         """
@@ -48,6 +54,9 @@ class Host:
             if answer == "agent wanted":
                 content = bundle.archive()
                 self._send(len(content).to_bytes(4, "big") + content)
+            elif answer is None and message.header["event"] != "step":
+                if on_event:
+                    on_event(message)
             elif answer is None:
                 if on_step:
                     on_step(message.header["step"], message.header["detail"])

@@ -16,7 +16,8 @@ def serve(digest: str, archive: bytes, first: Message) -> None:
     os.umask(0o022)
     for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
-    session.Session(session.open_channel(first), Store(), recovery.Program(digest, archive)).serve()
+    holder = sys.argv[2]  # after MARKER: who is at work
+    session.Session(session.open_channel(first), Store(), recovery.Program(digest, archive), holder).serve()
 
 
 def main(arguments: list[str]) -> None:

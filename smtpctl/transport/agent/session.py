@@ -9,17 +9,22 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import PROTOCOL, StepError, checks, facts, frames, lock, packages, recovery, staging, timer, transaction, undo
 from .store import Store
+
+if TYPE_CHECKING:
+    from . import queues
 
 
 class Session:
     """State between the messages of one visit."""
 
-    def __init__(self, channel: Channel, store: Store, program: recovery.Program) -> None:
+    def __init__(self, channel: Channel, store: Store, program: recovery.Program, holder: str) -> None:
         self.channel = channel
+        self.holder = holder
+        self.queues: queues.Queues | None = None
         self.store = store
         self.program = program
         self.lock: lock.Lock | None = None
@@ -41,6 +46,10 @@ class Session:
             "abandon": self.abandon,
             "recall": self.recall,
             "history": self.history,
+            "queue-select": lambda message: self._mail_queues().select(message),
+            "queue-act": lambda message: self._mail_queues().act(message),
+            "queue-show": lambda message: self._mail_queues().show(message),
+            "queue-flush": lambda message: self._mail_queues().flush(message),
         }
         while (message := self._next()) is not None:
             try:
@@ -172,6 +181,14 @@ class Session:
         return {"answer": "recalled", "record": record, "content_paths": paths, "contents": contents}
 
     # -- parts
+
+    def _mail_queues(self) -> queues.Queues:
+        """The queues of this host; what a visit chose there lives as long as it. No lock: Postfix has its own."""
+        if self.queues is None:
+            from . import queues  # a plan needs nothing of it
+
+            self.queues = queues.Queues(self.holder, self.channel.send)
+        return self.queues
 
     def _next(self) -> frames.Message | None:
         """The next message. A controller that says nothing while something unconfirmed is live has lost its say."""
