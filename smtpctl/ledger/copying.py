@@ -12,6 +12,8 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from smtpctl.ledger.subjects import domain_of
+from smtpctl.ledger.tokens import Hider
 from smtpctl.model.deliveries import Client, Delays, Delivery, Event, Message, Outcome, Place, Relay, Route
 
 NULL = b"\xff\xff\xff\xff"
@@ -59,10 +61,14 @@ class _Remembered(dict[Any, bytes]):
 
 class RowEncoder:
     """Encodes rows of one source. ``base`` is added to a row's number to make its id; ``numbers`` are those of
-    addresses, and whoever changes an address's number there says so with ``forget``."""
+    addresses, and whoever changes an address's number there says so with ``forget``. With a ``hider`` no address leaves
+    here in a text."""
 
-    def __init__(self, source: int, host: bytes, base: int, numbers: Mapping[bytes, int]) -> None:
+    def __init__(
+        self, source: int, host: bytes, base: int, numbers: Mapping[bytes, int], hider: Hider | None = None
+    ) -> None:
         self._base = base
+        self._hider = hider
         self._constants = _int4(4, source) + text(host)
         self._numbers = numbers
         self._senders = _Remembered(self._sender)
@@ -75,6 +81,8 @@ class RowEncoder:
         """One row of ``messages``."""
         (number, started_at, ended_at, place, queue_id, origin, client, message_id, sender, size, recipients,
          activations, first_active_at, parent, parent_kind, end_kind) = row  # fmt: skip
+        if self._hider is not None and message_id is not None:
+            message_id = self._hider.message_id(message_id)
         if size is None or recipients is None or first_active_at is None:
             counts = long(size) + integer(recipients) + _int4(4, activations) + long(first_active_at)
         else:
@@ -103,6 +111,8 @@ class RowEncoder:
         (number, at, message, place, recipient, original, route, relay, connection_use, delays, outcome, reply_code,
          reply, queued_as) = row  # fmt: skip
         base = self._base
+        if self._hider is not None and b"@" in reply:
+            reply = self._hider.text(reply)
         return b"".join(
             (
                 _delivery_head(32, 8, base + number, 8, at, 8, base + message, 8, self._numbers[recipient]),
@@ -123,7 +133,7 @@ class RowEncoder:
 
     def event(self, row: Event) -> bytes:
         """One row of ``events``."""
-        detail = b"\x01" + json.dumps(row.detail, ensure_ascii=False).encode()
+        detail = b"\x01" + json.dumps(self._without_addresses(row.detail), ensure_ascii=False).encode()
         numbers = self._numbers
         return b"".join(
             (
@@ -138,16 +148,20 @@ class RowEncoder:
             )
         )
 
+    def _without_addresses(self, detail: dict[str, str | int]) -> dict[str, str | int]:
+        hider = self._hider
+        if hider is None:
+            return detail
+        return {
+            name: hider.text(value.encode()).decode() if isinstance(value, str) and "@" in value else value
+            for name, value in detail.items()
+        }
+
     def _sender(self, sender: bytes | None) -> bytes:
         """Number and domain; the null sender has an empty domain and no number, an unknown one has neither."""
         if sender is None:
             return NULL * 2
         return long(self._numbers[sender] if sender else None) + text(domain_of(sender))
-
-
-def domain_of(mailbox: bytes) -> bytes:
-    """The domain of an address, in lower case; empty when it has none."""
-    return mailbox.rpartition(b"@")[2].lower() if b"@" in mailbox else b""
 
 
 def text(value: bytes | None) -> bytes:

@@ -1,20 +1,53 @@
-"""Asks the ledger: which journeys an address, a Message-ID or a queue id belongs to, and what is new."""
+"""Asks the ledger: which journeys an address, a Message-ID or a queue id belongs to, and what is new.
+
+In a private ledger texts hold tokens. A reader with ``Names`` finds addresses and puts them in place of their tokens,
+in the very last step: the database compares tokens only.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 from psycopg.rows import RowFactory, class_row, dict_row, tuple_row
 
 from smtpctl.ledger.connection import Connection, statement
 from smtpctl.ledger.gathering import Gathering
 from smtpctl.ledger.journeys import EventStep, Journey
+from smtpctl.ledger.keystore import Opener
+from smtpctl.ledger.texts import texts_in, with_texts
+from smtpctl.ledger.tokens import Hider, LookupKey, hashes_in, lookups, revealed
 
 _QUEUE_ID = re.compile(r"[0-9A-F]{6,26}|[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{10,20}z[0-9A-Za-z]{1,16}")
+
+Value = TypeVar("Value")
+
+
+class Names:
+    """What it takes to find and to read addresses in a private ledger: keys of the hash, and reading keys."""
+
+    def __init__(self, keys: Sequence[LookupKey], opener: Opener | None, providers: Iterable[bytes] = ()) -> None:
+        self._keys = keys
+        self._opener = opener
+        self._hider = Hider(keys[0], providers)
+
+    def hashes(self, address: str) -> list[bytes]:
+        """What an address may be found by."""
+        return lookups(self._keys, address)
+
+    def message_id(self, identity: str) -> str:
+        """A Message-ID as the ledger has it."""
+        return self._hider.message_id(identity.encode()).decode()
+
+    def open(self, rows: Iterable[tuple[Any, ...]]) -> dict[bytes, str]:
+        """Addresses by their hashes."""
+        if self._opener is None:
+            return {}
+        return self._opener.open((bytes(hashed), bytes(public), bytes(sealed)) for hashed, public, sealed in rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +61,21 @@ class Answer:
 class Reader:
     """Questions to the ledger over one connection."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, names: Names | None = None) -> None:
         self._connection = connection
+        self._names = names
 
     def show(self, wanted: str, last: int) -> Answer:
         """The latest ``last`` journeys of an address, a Message-ID (with or without its brackets) or a queue id."""
+        answer = self._show(wanted, last)
+        return self.revealed(answer)
+
+    def _show(self, wanted: str, last: int) -> Answer:
         if _QUEUE_ID.fullmatch(wanted):
             return self._of_messages(self._numbers("messages_by_queue_id", wanted=wanted, last=last), last)
         bare = wanted.removeprefix("<").removesuffix(">")
-        seeds = self._numbers("messages_by_message_id", wanted=bare, last=last)
+        hidden = bare if self._names is None else self._names.message_id(bare)
+        seeds = self._numbers("messages_by_message_id", wanted=hidden, last=last)
         if seeds or wanted.startswith("<"):
             return self._of_messages(seeds, last)
         return self._of_address(wanted, last)
@@ -51,7 +90,7 @@ class Reader:
             if begin < following:
                 base = source << 40
                 rows += self._ask(dict, "new_rows", first=base + begin, last=base + following - 1)
-        return current, sorted(rows, key=lambda row: (row["at"], row["id"]))
+        return current, self.revealed(sorted(rows, key=lambda row: (row["at"], row["id"])))
 
     def sources(self) -> list[dict[str, Any]]:
         """How far each host's log has been read."""
@@ -65,11 +104,28 @@ class Reader:
         """Host, instance and queue id of what waits on relays and was submitted by one of ``credentials``."""
         return self._ask(dict, "waiting_of_credentials", credentials=credentials)
 
+    def subject(self, address: str) -> int | None:
+        """The number of an address; also of a token."""
+        hashes = hashes_in(address) or ([] if self._names is None else self._names.hashes(address))
+        return next(iter(self._numbers("subject_of_address", wanted=address.lower(), hashes=hashes)), None)
+
+    def revealed(self, value: Value) -> Value:
+        """``value`` (rows, steps, lists of them) with addresses in place of tokens, where the keys are at hand."""
+        found: dict[bytes, str] = {}
+        while self._names is not None:  # an address may itself hold a token: a bounce address does
+            hashes = {hashed for text in texts_in(value) for hashed in hashes_in(text)} - found.keys()
+            more = self._names.open(self._ask(tuple, "sealed_subjects", hashes=sorted(hashes))) if hashes else {}
+            if not more:
+                break
+            found |= more
+            value = with_texts(value, partial(revealed, addresses=found))
+        return value
+
     def _of_messages(self, seeds: Iterable[int], last: int) -> Answer:
         return Answer(Gathering(self._ask).journeys(seeds)[:last], [])
 
     def _of_address(self, wanted: str, last: int) -> Answer:
-        subject = next(iter(self._numbers("subject_of_address", wanted=wanted)), None)
+        subject = self.subject(wanted)
         if subject is None:
             return Answer([], [])
         received = self._numbers("messages_by_recipient", wanted=subject, last=last)

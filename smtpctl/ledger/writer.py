@@ -19,14 +19,12 @@ from psycopg.rows import dict_row
 from smtpctl.errors import LedgerError
 from smtpctl.ledger import copying
 from smtpctl.ledger.connection import Connection, statement
+from smtpctl.ledger.subjects import Privacy, Subjects, domain_of
+from smtpctl.ledger.tokens import Hider
 from smtpctl.model.deliveries import DAY, Change, Rows, UnknownLine, datetime_of
 
 #: Class of the advisory locks that make a shipper the only one of its log ("smtp" in ASCII).
 _LEASE = 0x736D7470
-#: Numbers of addresses kept in memory.
-_NUMBERS = 50_000
-#: Characters of an address; RFC 5321 has room for 320, an index for about 670.
-_LONGEST_ADDRESS = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +48,18 @@ class OvertakenError(LedgerError):
 class Writer:
     """Writes rows of one log. Any psycopg.Error leaves it unusable: make a new one and read the checkpoint again."""
 
-    def __init__(self, connection: Connection, host: str, log: str) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        host: str,
+        log: str,
+        privacy: Privacy | None = None,
+        providers: Iterable[bytes] = (),
+    ) -> None:
         self._connection = connection
         self._host = host
         self._log = log
-        self._numbers: dict[bytes, int] = {}
+        self._subjects = Subjects(connection, privacy, providers)
         self._days: set[int] = set()
         self._encoder: copying.RowEncoder | None = None
 
@@ -94,10 +99,13 @@ class Writer:
 
     def store(self, rows: Rows, before: Checkpoint, after: Checkpoint) -> None:
         """Add the rows and move the checkpoint from ``before`` to ``after``. Raise OvertakenError, psycopg.Error."""
-        numbers = self._number(_addresses(rows))
+        if self._subjects.learn(_addresses(rows)) and self._encoder:
+            self._encoder.forget()
         self._make_days(rows)
         base = base_of(before.source)
-        encoder = self._encoder or copying.RowEncoder(before.source, self._host.encode(), base, numbers)
+        encoder = self._encoder or copying.RowEncoder(
+            before.source, self._host.encode(), base, self._subjects.numbers, self._subjects.hider
+        )
         self._encoder = encoder
         with self._connection.transaction(), self._connection.cursor() as cursor:
             self._move(cursor, before, after)
@@ -105,10 +113,10 @@ class Writer:
             _copy(cursor, "deliveries", copying.DELIVERY_COLUMNS, map(encoder.delivery, rows.deliveries))
             _copy(cursor, "events", copying.EVENT_COLUMNS, map(encoder.event, rows.events))
             if rows.changes:
-                changes = [_change(change, base, numbers) for change in rows.changes]
+                changes = [_change(change, base, self._subjects) for change in rows.changes]
                 cursor.execute("SELECT ledger.change_messages(%s, %s)", (before.source, json.dumps(changes)))
             if rows.unknown:
-                _count_unknown(cursor, before.source, rows.unknown)
+                _count_unknown(cursor, before.source, _hidden(rows.unknown, self._subjects.hider))
 
     def _move(self, cursor: psycopg.Cursor[Any], before: Checkpoint, after: Checkpoint) -> None:
         cursor.execute(
@@ -128,17 +136,6 @@ class Writer:
         if cursor.rowcount != 1:
             raise OvertakenError(f"another shipper moved the position of {self._host} {self._log}")
 
-    def _number(self, addresses: set[bytes]) -> dict[bytes, int]:
-        """A number for each address. Known ones come from memory; new ones are made in a transaction of their own."""
-        if len(self._numbers) > _NUMBERS:
-            self.forget_numbers()
-        missing = [item for item in addresses if item not in self._numbers]
-        if missing:
-            wanted = [item.decode(errors="replace").lower()[:_LONGEST_ADDRESS] for item in missing]
-            row = self._connection.execute("SELECT ledger.subject_numbers(%s)", (wanted,)).fetchone()
-            self._numbers.update(zip(missing, row[0] if row else [], strict=True))
-        return self._numbers
-
     def _make_days(self, rows: Rows) -> None:
         moments = {item.started_at // DAY for item in rows.messages}
         moments |= {item.at // DAY for item in rows.deliveries} | {item.at // DAY for item in rows.events}
@@ -148,7 +145,7 @@ class Writer:
 
     def forget_numbers(self) -> None:
         """Ask for numbers anew: retention removes subjects that nothing has named for long."""
-        self._numbers.clear()
+        self._subjects.forget()
         if self._encoder is not None:
             self._encoder.forget()
 
@@ -185,8 +182,16 @@ def _addresses(rows: Rows) -> set[bytes]:
     return {item for item in found if item is not None}
 
 
-def _change(change: Change, base: int, numbers: dict[bytes, int]) -> dict[str, Any]:
+def _hidden(lines: list[UnknownLine], hider: Hider | None) -> list[UnknownLine]:
+    if hider is None:
+        return lines
+    return [UnknownLine(line.at, hider.text(line.shape), hider.text(line.sample)) for line in lines]
+
+
+def _change(change: Change, base: int, subjects: Subjects) -> dict[str, Any]:
     """A change for ``ledger.change_messages``: only what it names. Times are moments."""
+    hider = subjects.hider
+    message_id = change.message_id
     named: dict[str, Any] = {
         "id": base + change.id,
         "started_at": change.started_at,
@@ -197,7 +202,7 @@ def _change(change: Change, base: int, numbers: dict[bytes, int]) -> dict[str, A
         "recipients": change.recipients,
         "parent": None if change.parent is None else base + change.parent,
         "origin": change.origin,
-        "message_id": change.message_id,
+        "message_id": message_id if message_id is None or hider is None else hider.message_id(message_id),
         "parent_kind": change.parent_kind,
         "end_kind": change.end_kind,
     }
@@ -208,8 +213,8 @@ def _change(change: Change, base: int, numbers: dict[bytes, int]) -> dict[str, A
         address = copying.parse_address(change.client.address)
         named["client_address"] = None if address is None else str(address)
     if change.sender is not None:
-        named["sender"] = numbers[change.sender] if change.sender else None
-        named["sender_domain"] = copying.domain_of(change.sender)
+        named["sender"] = subjects.numbers[change.sender] if change.sender else None
+        named["sender_domain"] = domain_of(change.sender)
     return {
         name: value.decode() if isinstance(value, bytes) else value
         for name, value in named.items()

@@ -63,9 +63,9 @@ def writing(postgres: Cluster, database: str) -> Iterator[Connection]:
 
 @pytest.fixture
 def reader(postgres: Cluster, database: str) -> Iterator[Reader]:
-    """A reader with a person's rights."""
+    """A reader with an operator's rights."""
     with connect(postgres.conninfo(database), application="test") as connection:
-        connection.execute("SET ROLE ledger_reader")
+        connection.execute("SET ROLE ledger_operator")
         yield Reader(connection)
 
 

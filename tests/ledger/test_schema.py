@@ -18,16 +18,6 @@ SCHEMA = Path(smtpctl.ledger.__file__).parent / "sql" / "schema.sql"
 pytestmark = pytest.mark.postgres
 
 
-def test_the_schema_can_be_applied_again(postgres: Cluster, database: str) -> None:
-    with psycopg.connect(postgres.conninfo(database)) as connection:
-        connection.execute("SELECT ledger.subject('someone@gmail.test')")
-    postgres.apply(database, SCHEMA)
-    with psycopg.connect(postgres.conninfo(database)) as connection:
-        assert connection.execute("SELECT address, domain FROM ledger.subjects").fetchall() == [
-            ("someone@gmail.test", "gmail.test")
-        ]
-
-
 def test_an_address_has_one_number_in_whatever_case_it_is_written(postgres: Cluster, database: str) -> None:
     with psycopg.connect(postgres.conninfo(database)) as connection:
         numbers = connection.execute(
@@ -49,7 +39,10 @@ def test_an_address_has_one_number_in_whatever_case_it_is_written(postgres: Clus
         "SELECT * FROM ledger.bounces",
         "DELETE FROM ledger.messages",
         "TRUNCATE ledger.deliveries",
-        "SELECT ledger.drop_days('1 day')",
+        "SELECT ledger.retain('deliveries', '1 day')",
+        "SELECT name FROM ledger.names",
+        "SELECT sealed FROM ledger.subjects",
+        "SELECT ledger.erase_subject(1::smallint, '{x}', 'x.test', '{}', '{}')",
     ],
 )
 def test_a_host_cannot_read_or_remove(postgres: Cluster, database: str, statement: str) -> None:
@@ -77,7 +70,7 @@ def test_partitions_are_made_ahead_and_dropped_by_age(postgres: Cluster, databas
             """INSERT INTO ledger.messages (id, started_at, source, host, instance, queue_id)
                VALUES (1, '2020-02-29T23:59:59.999Z', 1, 'h', 'postfix', 'ABCDEF')"""
         )
-        assert connection.execute("SELECT ledger.drop_days('90 days')").fetchone() == (3,)
+        assert connection.execute("SELECT ledger.retain('deliveries', '90 days')").fetchone() == (3,)
         assert connection.execute(count).fetchone() == (9,)
         assert connection.execute("SELECT count(*) FROM ledger.messages").fetchone() == (0,)
 
@@ -88,6 +81,22 @@ def test_a_subject_lives_as_long_as_something_names_it(postgres: Cluster, databa
             """SELECT ledger.subject('kept@x.test'), ledger.subject('gone@x.test');
                UPDATE ledger.subjects SET first_seen = now() - interval '1 year';
                INSERT INTO ledger.suppressions (recipient, reason) VALUES (ledger.subject('kept@x.test'), 'complaint');
-               SELECT ledger.drop_days('90 days')"""
+               SELECT ledger.retain('subjects', '90 days')"""
         )
         assert connection.execute("SELECT address FROM ledger.subjects").fetchall() == [("kept@x.test",)]
+        assert connection.execute("SELECT class, removed FROM ledger.retention").fetchall() == [("subjects", 1)]
+
+
+def test_a_private_ledger_takes_no_address_in_clear(postgres: Cluster, database: str) -> None:
+    with psycopg.connect(postgres.conninfo(database)) as connection:
+        connection.execute("INSERT INTO ledger.seal_keys (bucket, public) VALUES (0, 'x')")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("SELECT ledger.subject_numbers(ARRAY['a@x.test'])")
+
+
+def test_a_reader_sees_no_address(postgres: Cluster, database: str) -> None:
+    with psycopg.connect(postgres.conninfo(database), autocommit=True) as connection:
+        connection.execute("SET ROLE ledger_reader")
+        for statement in ("SELECT address FROM ledger.subjects", "SELECT * FROM ledger.names"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement.encode())

@@ -1,17 +1,19 @@
 -- The ledger: what became of every message, one row for each fact.
 --
--- Applied by psql as the superuser, on a new database and on an existing one alike (every statement may run again):
---   psql --no-psqlrc --set ON_ERROR_STOP=1 --single-transaction --dbname smtpctl --file schema.sql
+-- For a new database, applied as the superuser in one transaction. An existing one is brought here by `migrations/`, and
+-- both then get everything below the line "Routines", which is replaced as a whole whenever it changed: functions,
+-- views and rights are changed here only, tables here and by a migration. A test holds the two ways against each other.
 --
--- Three group roles, all NOLOGIN. ledger_owner owns everything and is nobody's login. ledger_writer is granted to the
+-- Four group roles, all NOLOGIN. ledger_owner owns everything and is nobody's login. ledger_writer is granted to the
 -- hosts' own roles: it adds rows and moves its position, and reads nothing that names a person. ledger_reader is
--- granted to people.
+-- granted to people: everything but addresses. ledger_operator may also read sealed addresses, which takes a key, and
+-- erase.
 
 DO $$
 DECLARE
   role_name text;
 BEGIN
-  FOREACH role_name IN ARRAY ARRAY['ledger_owner', 'ledger_writer', 'ledger_reader'] LOOP
+  FOREACH role_name IN ARRAY ARRAY['ledger_owner', 'ledger_writer', 'ledger_reader', 'ledger_operator'] LOOP
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role_name) THEN
       EXECUTE format('CREATE ROLE %I NOLOGIN', role_name);
     END IF;
@@ -25,19 +27,38 @@ SET search_path = ledger, pg_catalog;
 SET client_min_messages = warning;
 
 -- Subjects ------------------------------------------------------------------------------------------------------------
--- An address stands here and nowhere else; every other table names it by its number. The domain is in clear, for
--- statistics; `lookup` is a hash under the key numbered `lookup_key`, once addresses are sealed.
+-- An address stands here and nowhere else; every other table names it by its number. In a private ledger it is sealed:
+-- `lookup` is its hash under the key numbered `lookup_key`, `sealed` a capsule under the key `seal_key` that no host can
+-- open. Else it stands in `address`. The domain is in clear either way, for statistics.
+
+CREATE TABLE IF NOT EXISTS seal_keys (
+  id          integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  bucket      smallint NOT NULL,
+  public      bytea NOT NULL,
+  made_at     timestamptz NOT NULL DEFAULT now(),
+  retired_at  timestamptz
+);
+CREATE UNIQUE INDEX IF NOT EXISTS seal_keys_bucket ON seal_keys (bucket) WHERE retired_at IS NULL;
+COMMENT ON TABLE seal_keys IS 'Public keys that hosts seal new addresses under, one a bucket. Private halves are never in a database.';
 
 CREATE TABLE IF NOT EXISTS subjects (
   id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-  address     text NOT NULL UNIQUE,
+  address     text UNIQUE,
   domain      text NOT NULL,
   lookup      bytea UNIQUE,
   lookup_key  smallint,
-  first_seen  timestamptz NOT NULL DEFAULT now()
+  first_seen  timestamptz NOT NULL DEFAULT now(),
+  sealed      bytea,
+  seal_key    integer REFERENCES seal_keys,
+  erased_at   timestamptz,
+  CONSTRAINT subjects_known CHECK (address IS NOT NULL OR lookup IS NOT NULL AND lookup_key IS NOT NULL)
 );
 CREATE INDEX IF NOT EXISTS subjects_domain ON subjects (domain);
+CREATE INDEX IF NOT EXISTS subjects_seal_key ON subjects (seal_key) WHERE seal_key IS NOT NULL;
 COMMENT ON TABLE subjects IS 'Every address once: recipients, senders, report addresses. Lower case.';
+COMMENT ON COLUMN subjects.address IS 'In clear; null in a private ledger.';
+COMMENT ON COLUMN subjects.lookup IS 'Keyed hash of the address; what remains of one that was erased.';
+COMMENT ON COLUMN subjects.sealed IS 'The address under a key of its own; null when it was erased.';
 
 -- Sources: how far each host's mail log has been read -----------------------------------------------------------------
 
@@ -59,7 +80,6 @@ COMMENT ON TABLE sources IS 'One row a followed log. Changed in the transaction 
 COMMENT ON COLUMN sources.generation IS 'Counts the files that bore this name, one after another.';
 COMMENT ON COLUMN sources.position IS 'Bytes of the current file that are in the ledger; always just after a newline.';
 COMMENT ON COLUMN sources.marks IS 'Fingerprints by which the file is known again, whatever its name or inode.';
-ALTER TABLE sources ADD COLUMN IF NOT EXISTS created_at timestamptz NOT NULL DEFAULT now();
 COMMENT ON COLUMN sources.created_at IS 'When the host first followed the log, by its own clock.';
 COMMENT ON COLUMN sources.next_row IS 'Numbers rows of this source; a row''s id is (source id << 40) + number.';
 
@@ -97,7 +117,6 @@ CREATE INDEX IF NOT EXISTS messages_message_id ON messages (message_id);
 CREATE INDEX IF NOT EXISTS messages_sender ON messages (sender) WHERE sender IS NOT NULL;
 CREATE INDEX IF NOT EXISTS messages_parent ON messages (parent) WHERE parent IS NOT NULL;
 CREATE INDEX IF NOT EXISTS messages_open ON messages (source) WHERE ended_at IS NULL;
-DROP INDEX IF EXISTS messages_ended;
 CREATE INDEX IF NOT EXISTS messages_ended_at ON messages USING brin (ended_at);
 COMMENT ON TABLE messages IS 'A queue entry of one Postfix instance: the same mail has one on each instance it passes.';
 COMMENT ON COLUMN messages.origin IS 'smtp, local (sendmail), internal (a notification or a forwarded copy), or null: began before the log did.';
@@ -143,7 +162,6 @@ CREATE TABLE IF NOT EXISTS deliveries (
 ) PARTITION BY RANGE (at);
 -- A row is found by its message or recipient. Its number only orders rows as they came (a BRIN index is enough for that),
 -- and is given once: no b-tree has to prove it for every row.
-ALTER TABLE deliveries DROP CONSTRAINT IF EXISTS deliveries_pkey;
 CREATE INDEX IF NOT EXISTS deliveries_id ON deliveries USING brin (id);
 CREATE INDEX IF NOT EXISTS deliveries_message ON deliveries (message);
 CREATE INDEX IF NOT EXISTS deliveries_recipient ON deliveries (recipient, at);
@@ -168,7 +186,6 @@ CREATE TABLE IF NOT EXISTS events (
   recipient  bigint,
   detail     jsonb NOT NULL DEFAULT '{}'
 ) PARTITION BY RANGE (at);
-ALTER TABLE events DROP CONSTRAINT IF EXISTS events_pkey;
 CREATE INDEX IF NOT EXISTS events_id ON events USING brin (id);
 CREATE INDEX IF NOT EXISTS events_message ON events (message) WHERE message IS NOT NULL;
 CREATE INDEX IF NOT EXISTS events_recipient ON events (recipient, at) WHERE recipient IS NOT NULL;
@@ -268,18 +285,94 @@ CREATE TABLE IF NOT EXISTS suppressions (
 );
 COMMENT ON TABLE suppressions IS 'Addresses that we no longer send to; an empty stream means every stream.';
 
--- Functions ---------------------------------------------------------------------------------------------------------------
+CREATE TABLE IF NOT EXISTS retention (
+  class    text PRIMARY KEY,
+  kept     interval NOT NULL,
+  ran_at   timestamptz NOT NULL,
+  removed  bigint NOT NULL
+);
+COMMENT ON TABLE retention IS 'When what was last removed by age, one row a class; removed counts partitions or rows.';
+
+CREATE TABLE IF NOT EXISTS migrations (
+  name        text PRIMARY KEY,
+  applied_at  timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE migrations IS 'Which changes of tables this database has.';
+INSERT INTO migrations (name) VALUES ('0001_tables_pre.sql'), ('0002_sealed_subjects_pre.sql') ON CONFLICT DO NOTHING;
+
+-- Routines: everything from here on is replaced as a whole ---------------------------------------------------------------
+
+SET ROLE ledger_owner;
+SET search_path = ledger, pg_catalog;
+SET client_min_messages = warning;
+
 
 CREATE OR REPLACE FUNCTION domain_of(address text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN position('@' IN address) > 0 THEN substring(address FROM '[^@]*$') ELSE '' END;
 
--- The number of an address, made when it is new. The only way for a host to name a subject.
+-- What a subject is called: its address, or the token that stands for it (see tokens.py).
+CREATE OR REPLACE VIEW names AS
+SELECT id, domain, erased_at,
+       coalesce(address, '{' || lookup_key || ':' || encode(lookup, 'hex') || '@' || domain || '}') AS name
+FROM subjects;
+COMMENT ON VIEW names IS 'Subjects as operators see them: the address, or in a private ledger its token.';
+
+-- Numbers of subjects in a private ledger, by their hashes and in their order; null for those that it does not know.
+CREATE OR REPLACE FUNCTION find_subjects(hashes bytea[]) RETURNS bigint[]
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
+  SELECT array_agg(subjects.id ORDER BY ordinal)
+  FROM unnest(hashes) WITH ORDINALITY AS list (item, ordinal) LEFT JOIN ledger.subjects ON subjects.lookup = item;
+$$;
+
+-- The same, made where they are new. Refused when a key was retired meanwhile: what is sealed under it nobody could open.
+-- One that was erased is found by its hash and stays erased.
+CREATE OR REPLACE FUNCTION add_subjects(hash_key smallint, hashes bytea[], domains text[], keys integer[], capsules bytea[])
+RETURNS bigint[]
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
+BEGIN
+  PERFORM pg_advisory_xact_lock_shared(hashtext('ledger.seal_keys'));
+  IF EXISTS (SELECT FROM seal_keys WHERE id = ANY (keys) AND retired_at IS NOT NULL) THEN
+    RAISE EXCEPTION 'a key to seal addresses with was retired';
+  END IF;
+  INSERT INTO subjects (lookup, lookup_key, domain, seal_key, sealed)
+    SELECT hashed, hash_key, domain, key, capsule
+    FROM unnest(hashes, domains, keys, capsules) AS item (hashed, domain, key, capsule)
+    ORDER BY hashed
+    ON CONFLICT (lookup) DO NOTHING;
+  RETURN find_subjects(hashes);
+END
+$$;
+
+-- Erase whoever has one of these hashes: first forget the address, then let no new one be sealed under the buckets' old
+-- keys. The controller destroys those keys next (see erasure.py). A subject that the ledger has not met yet is entered as
+-- erased, so that lines still to come find it so. Return its number and the keys that are to be destroyed.
+CREATE OR REPLACE FUNCTION erase_subject(hash_key smallint, hashes bytea[], domain text, buckets smallint[], publics bytea[])
+RETURNS TABLE (subject bigint, retired integer)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
+#variable_conflict use_column
+DECLARE
+  number bigint;
+BEGIN
+  PERFORM pg_advisory_xact_lock(hashtext('ledger.seal_keys'));
+  INSERT INTO subjects (lookup, lookup_key, domain, erased_at)
+    SELECT hashes[1], hash_key, erase_subject.domain, now()
+    WHERE NOT EXISTS (SELECT FROM subjects WHERE lookup = ANY (hashes));
+  UPDATE subjects SET sealed = NULL, seal_key = NULL, erased_at = coalesce(erased_at, now()) WHERE lookup = ANY (hashes);
+  SELECT max(id) INTO number FROM subjects WHERE lookup = ANY (hashes);
+  UPDATE seal_keys SET retired_at = now() WHERE bucket = ANY (buckets) AND retired_at IS NULL;
+  INSERT INTO seal_keys (bucket, public) SELECT * FROM unnest(buckets, publics);
+  RETURN QUERY SELECT number, seal_keys.id FROM seal_keys WHERE bucket = ANY (buckets) AND retired_at IS NOT NULL;
+END
+$$;
+
+-- The number of an address in a ledger that keeps them in clear, made when it is new.
 CREATE OR REPLACE FUNCTION subject(wanted text) RETURNS bigint
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
 DECLARE
   found_id bigint;
   canonical constant text := lower(wanted);
 BEGIN
+  PERFORM refuse_clear();
   IF wanted IS NULL OR wanted = '' THEN
     RETURN NULL;
   END IF;
@@ -295,11 +388,21 @@ BEGIN
 END
 $$;
 
+-- A private ledger takes no address in clear, whoever was configured so.
+CREATE OR REPLACE FUNCTION refuse_clear() RETURNS void LANGUAGE plpgsql STABLE SET search_path = ledger, pg_temp AS $$
+BEGIN
+  IF EXISTS (SELECT FROM seal_keys) THEN
+    RAISE EXCEPTION 'this ledger is private: it takes no address in clear' USING ERRCODE = 'insufficient_privilege';
+  END IF;
+END
+$$;
+
 -- The same for many addresses at once, in their order. New ones are inserted in one order by every host, so that two
 -- hosts that meet the same addresses wait for each other instead of locking each other.
 CREATE OR REPLACE FUNCTION subject_numbers(wanted text[]) RETURNS bigint[]
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
 BEGIN
+  PERFORM refuse_clear();
   INSERT INTO subjects (address, domain)
     SELECT lower(item), domain_of(lower(item)) FROM unnest(wanted) AS item
     WHERE NOT EXISTS (SELECT FROM subjects WHERE address = lower(item))
@@ -337,13 +440,50 @@ LANGUAGE sql SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
   SELECT ledger.make_day(((now() AT TIME ZONE 'UTC')::date + ahead_of_today)) FROM generate_series(-1, ahead) AS ahead_of_today;
 $$;
 
--- Drop what is older than `keep`: whole partitions, rows of the small tables, subjects that nothing names any more.
--- Return the number of partitions dropped. Not for the hosts: it is run by the control host's timer, as owner.
-CREATE OR REPLACE FUNCTION drop_days(keep interval) RETURNS integer
+-- Remove what is older than `keep`, by class: deliveries (whole days of messages, deliveries and events), reports, samples,
+-- subjects (those that nothing names any more). Return how many partitions or rows went. Not for the hosts.
+CREATE OR REPLACE FUNCTION retain(class text, keep interval) RETURNS bigint
+LANGUAGE plpgsql SET search_path = ledger, pg_temp AS $$
+DECLARE
+  gone bigint;
+BEGIN
+  CASE class
+    WHEN 'deliveries' THEN gone := drop_days(keep);
+    WHEN 'reports' THEN
+      WITH bounced AS (DELETE FROM bounces WHERE received_at < now() - keep RETURNING 1),
+           complained AS (DELETE FROM complaints WHERE received_at < now() - keep RETURNING 1)
+      SELECT (SELECT count(*) FROM bounced) + (SELECT count(*) FROM complained) INTO gone;
+    WHEN 'samples' THEN
+      WITH mails AS (DELETE FROM unclassified_mails WHERE received_at < now() - keep RETURNING 1),
+           lines AS (DELETE FROM unknown_lines WHERE last_at < now() - keep RETURNING 1)
+      SELECT (SELECT count(*) FROM mails) + (SELECT count(*) FROM lines) INTO gone;
+    WHEN 'subjects' THEN
+      WITH forgotten AS (
+        DELETE FROM subjects AS candidate
+        WHERE first_seen < now() - keep AND coalesce(erased_at, '-infinity') < now() - keep
+          AND NOT EXISTS (SELECT FROM deliveries WHERE recipient = candidate.id)
+          AND NOT EXISTS (SELECT FROM deliveries WHERE original_recipient = candidate.id)
+          AND NOT EXISTS (SELECT FROM messages WHERE sender = candidate.id)
+          AND NOT EXISTS (SELECT FROM events WHERE recipient = candidate.id)
+          AND NOT EXISTS (SELECT FROM events WHERE sender = candidate.id)
+          AND NOT EXISTS (SELECT FROM bounces WHERE recipient = candidate.id)
+          AND NOT EXISTS (SELECT FROM complaints WHERE recipient = candidate.id)
+          AND NOT EXISTS (SELECT FROM suppressions WHERE recipient = candidate.id)
+        RETURNING 1)
+      SELECT count(*) FROM forgotten INTO gone;
+  END CASE;
+  INSERT INTO retention VALUES (class, keep, now(), gone)
+    ON CONFLICT ON CONSTRAINT retention_pkey DO UPDATE SET kept = EXCLUDED.kept, ran_at = EXCLUDED.ran_at, removed = EXCLUDED.removed;
+  RETURN gone;
+END
+$$;
+
+-- Drop the days that ended before `keep`. Return the number of partitions.
+CREATE OR REPLACE FUNCTION drop_days(keep interval) RETURNS bigint
 LANGUAGE plpgsql SET search_path = ledger, pg_temp AS $$
 DECLARE
   child text;
-  dropped integer := 0;
+  dropped bigint := 0;
   limit_day constant date := ((now() - keep) AT TIME ZONE 'UTC')::date;
 BEGIN
   FOR child IN
@@ -356,19 +496,6 @@ BEGIN
     EXECUTE format('DROP TABLE ledger.%I', child);
     dropped := dropped + 1;
   END LOOP;
-  DELETE FROM bounces WHERE received_at < now() - keep;
-  DELETE FROM complaints WHERE received_at < now() - keep;
-  DELETE FROM unclassified_mails WHERE received_at < now() - keep;
-  DELETE FROM unknown_lines WHERE last_at < now() - keep;
-  DELETE FROM subjects AS candidate
-    WHERE first_seen < now() - keep
-      AND NOT EXISTS (SELECT FROM deliveries WHERE recipient = candidate.id)
-      AND NOT EXISTS (SELECT FROM deliveries WHERE original_recipient = candidate.id)
-      AND NOT EXISTS (SELECT FROM messages WHERE sender = candidate.id)
-      AND NOT EXISTS (SELECT FROM events WHERE recipient = candidate.id OR sender = candidate.id)
-      AND NOT EXISTS (SELECT FROM bounces WHERE recipient = candidate.id)
-      AND NOT EXISTS (SELECT FROM complaints WHERE recipient = candidate.id)
-      AND NOT EXISTS (SELECT FROM suppressions WHERE recipient = candidate.id);
   RETURN dropped;
 END
 $$;
@@ -456,20 +583,26 @@ COMMENT ON VIEW failures IS 'Why attempts fail: category, enhanced status code, 
 -- Rights ------------------------------------------------------------------------------------------------------------------
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA ledger FROM PUBLIC;
-GRANT USAGE ON SCHEMA ledger TO ledger_writer, ledger_reader;
+GRANT USAGE ON SCHEMA ledger TO ledger_writer, ledger_reader, ledger_operator;
 
 GRANT SELECT, INSERT, UPDATE ON sources, unknown_lines TO ledger_writer;
+GRANT SELECT ON seal_keys TO ledger_writer;
 GRANT INSERT ON messages, deliveries, events, bounces, complaints, unclassified_mails TO ledger_writer;
 -- ON CONFLICT reads the column that it finds the row by, and nothing else.
 GRANT SELECT (dedupe) ON bounces, complaints, unclassified_mails TO ledger_writer;
-GRANT EXECUTE ON FUNCTION domain_of(text) TO ledger_writer, ledger_reader;
-GRANT EXECUTE ON FUNCTION subject(text), subject_numbers(text[]), make_day(date), make_days(integer),
+GRANT EXECUTE ON FUNCTION domain_of(text) TO ledger_writer, ledger_reader, ledger_operator;
+GRANT EXECUTE ON FUNCTION subject(text), subject_numbers(text[]), find_subjects(bytea[]),
+  add_subjects(smallint, bytea[], text[], integer[], bytea[]), make_day(date), make_days(integer),
   open_messages(integer, timestamptz), change_messages(integer, jsonb) TO ledger_writer;
 
-GRANT SELECT ON ALL TABLES IN SCHEMA ledger TO ledger_reader;
+GRANT SELECT ON ALL TABLES IN SCHEMA ledger TO ledger_reader, ledger_operator;
+REVOKE SELECT ON subjects, names FROM ledger_reader;
+GRANT SELECT (id, domain, lookup, lookup_key, first_seen, erased_at) ON subjects TO ledger_reader;
 -- The content is somebody's letter: only the owner reads it.
-REVOKE SELECT ON unclassified_mails FROM ledger_reader;
-GRANT SELECT (id, received_at, host, kind, envelope_to, report_message_id, size) ON unclassified_mails TO ledger_reader;
+REVOKE SELECT ON unclassified_mails FROM ledger_reader, ledger_operator;
+GRANT SELECT (id, received_at, host, kind, envelope_to, report_message_id, size) ON unclassified_mails
+  TO ledger_reader, ledger_operator;
+GRANT EXECUTE ON FUNCTION erase_subject(smallint, bytea[], text, smallint[], bytea[]) TO ledger_operator;
 
 SELECT make_days(7);
 RESET ROLE;

@@ -1,1 +1,1 @@
-SELECT id FROM ledger.subjects WHERE address = lower(%(wanted)s)
+SELECT id FROM ledger.subjects WHERE address = %(wanted)s OR lookup = ANY (%(hashes)s)
