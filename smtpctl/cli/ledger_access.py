@@ -51,8 +51,8 @@ def _control_database(inventory: Path, authority: IO[str]) -> dict[str, Any]:
         "host": fleet.host_name(control),
         "hostaddr": fleet.hosts[control].address,
         "dbname": "smtpctl",
-        "user": "reader",
-        "password": secrets["database/reader/password"],
+        "user": "operator",
+        "password": secrets["database/operator/password"],
         "sslmode": "verify-full",
         "sslrootcert": authority.name,
     }

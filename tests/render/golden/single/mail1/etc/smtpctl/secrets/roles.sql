@@ -18,7 +18,7 @@ GRANT ledger_reader TO reader;
 
 SELECT 'CREATE ROLE operator LOGIN' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'operator') \gexec
 ALTER ROLE operator LOGIN PASSWORD 'PLACEHOLDER(database/operator/verifier)';
-GRANT ledger_reader, quota_user TO operator;
+GRANT ledger_operator, quota_user TO operator;
 
 REVOKE ALL ON DATABASE smtpctl FROM PUBLIC;
-GRANT CONNECT ON DATABASE smtpctl TO ledger_writer, ledger_reader, quota_user;
+GRANT CONNECT ON DATABASE smtpctl TO ledger_writer, ledger_reader, ledger_operator, quota_user;
