@@ -37,6 +37,10 @@ class Guard:
         """Take the file anew. Raise OSError or RulesError and keep the old rules when it is bad."""
         self.ruleset = read_rules(self._path)
 
+    async def run(self) -> None:
+        """Nothing to do between messages."""
+        await asyncio.Event().wait()
+
     def decide(self, name: str, headers: Headers) -> bytes:
         """The milter's answer. Whatever goes wrong in here holds the mail, it never lets it pass."""
         try:
@@ -92,7 +96,12 @@ class Connection(asyncio.Protocol):
 def main(options: argparse.Namespace) -> int:
     """Run the milter until SIGTERM."""
     return run_daemon(
-        "from-guard", lambda: Guard(options.rules), Connection, options.socket, int(options.socket_mode, 8)
+        "from-guard",
+        lambda: Guard(options.rules),
+        Connection,
+        options.socket,
+        int(options.socket_mode, 8),
+        rules=options.rules,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import time
@@ -45,6 +46,15 @@ def watchdog_interval() -> float | None:
     if not microseconds or os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
         return None
     return int(microseconds) / 2_000_000
+
+
+async def signs_of_life() -> None:
+    """Tell systemd for ever that the event loop runs, as often as its watchdog wants to know."""
+    interval = watchdog_interval()
+    while True:
+        if interval:
+            notify("WATCHDOG=1")
+        await asyncio.sleep(interval or 3600)
 
 
 def passed_sockets() -> list[socket.socket]:

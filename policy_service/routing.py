@@ -1,5 +1,8 @@
 """Which transport a recipient takes: its domain's provider, and one of the pool's source addresses there. Pure.
 
+The provider is the one that the table names for the domain; else the one whose mail hosts the domain uses, as far as
+that has been learnt: a company domain hosted at Google shares Google's limits.
+
 The source is chosen by weight from a hash of the recipient's address: an address keeps its source, so that a provider
 which greylists sees the retry come from where the first try came.
 """
@@ -10,7 +13,7 @@ import hashlib
 import json
 import re
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
@@ -37,23 +40,36 @@ class Pool:
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """Providers by recipient domain, and pools by name."""
+    """Providers by recipient domain and by the domains of their mail hosts, and pools by name."""
 
     providers: Mapping[str, str]
+    exchanges: Mapping[str, str]
     default: str
     pools: Mapping[str, Pool]
 
-    def transport(self, map_name: str, key: str) -> str | None:
-        """The transport for an address, or None: an unknown map, the wildcard, or no address."""
+    def transport(self, map_name: str, key: str, exchange_of: Callable[[str], str]) -> str | None:
+        """The transport for an address, or None: an unknown map, the wildcard, or no address.
+
+        ``exchange_of`` says where a domain takes its mail, as far as that is known, without waiting.
+        """
         pool = self._pool(map_name)
         local, at, domain = key.rpartition("@")
         if pool is None or not at or not local or not domain:
             return None
-        return f"{self.provider(domain)}-{pool.source(key.lower())}"
+        return f"{self.provider(domain, exchange_of)}-{pool.source(key.lower())}"
 
-    def provider(self, domain: str) -> str:
+    def provider(self, domain: str, exchange_of: Callable[[str], str]) -> str:
         """The provider of a recipient domain."""
-        return self.providers.get(domain.lower(), self.default)
+        domain = domain.lower()
+        return self.providers.get(domain) or self.provider_at(exchange_of(domain))
+
+    def provider_at(self, exchange: str) -> str:
+        """The provider whose mail host ``exchange`` is: the longest of the domains above it counts."""
+        while exchange:
+            if provider := self.exchanges.get(exchange):
+                return provider
+            exchange = exchange.partition(".")[2]
+        return self.default
 
     def _pool(self, map_name: str) -> Pool | None:
         if map_name == "route" and len(self.pools) == 1:
@@ -70,29 +86,33 @@ def parse(text: str | bytes) -> Routing:
     if not isinstance(document, dict) or document.get("version") != VERSION:
         raise RulesError([f"version is not {VERSION}, the version this service reads"])
     problems: list[str] = []
-    providers = _providers(document.get("providers"), problems)
+    named = document.get("providers")
+    if not isinstance(named, dict):
+        problems.append("providers: must be an object")
+        named = {}
+    providers = _providers(named, "domains", problems)
+    exchanges = _providers(named, "mx", problems)
     pools = _pools(document.get("pools"), problems)
     default = document.get("default")
     if not isinstance(default, str) or not _NAME.fullmatch(default):
         problems.append(f"default: {default!r} is not the name of a provider")
     if problems:
         raise RulesError(problems)
-    return Routing(providers, str(default), pools)
+    return Routing(providers, exchanges, str(default), pools)
 
 
-def _providers(value: Any, problems: list[str]) -> dict[str, str]:
+def _providers(value: dict[str, Any], member: str, problems: list[str]) -> dict[str, str]:
+    """Providers by the domains that ``member`` lists: their recipients' domains, or those of their mail hosts."""
     by_domain: dict[str, str] = {}
-    if not isinstance(value, dict):
-        problems.append("providers: must be an object")
-        return by_domain
     for name, provider in value.items():
-        if not _NAME.fullmatch(name) or not isinstance(provider, dict) or not isinstance(provider.get("domains"), list):
-            problems.append(f"providers.{name}: must be a name with an object that lists domains")
+        listed = provider.get(member, []) if isinstance(provider, dict) else None
+        if not _NAME.fullmatch(name) or not isinstance(listed, list):
+            problems.append(f"providers.{name}: must be a name with an object that lists {member}")
             continue
-        for domain in provider["domains"]:
+        for domain in listed:
             if by_domain.setdefault(str(domain).lower(), name) != name:
                 problems.append(
-                    f"providers.{name}.domains: {domain} belongs to {by_domain[str(domain).lower()]} already"
+                    f"providers.{name}.{member}: {domain} belongs to {by_domain[str(domain).lower()]} already"
                 )
     return by_domain
 

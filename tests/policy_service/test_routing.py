@@ -58,12 +58,13 @@ def test_an_address_gets_its_providers_transport(router: Router, request_: bytes
 def test_sources_are_used_by_weight_and_an_address_keeps_its_source(table: str) -> None:
     routing = parse(table)
     addresses = [f"user{number}@gmail.test" for number in range(3000)]
-    used = Counter(routing.transport("route-transactional", address) for address in addresses)
+    used = Counter(routing.transport("route-transactional", address, lambda _: "") for address in addresses)
     # relay1 has two transactional sources with the weights 2 and 1.
     assert 1850 < used["google-1"] < 2150
     assert used["google-1"] + used["google-2"] == 3000
     for address in addresses[:50]:
-        found = {routing.transport("route-transactional", spelled) for spelled in (address, address.upper())}
+        spellings = (address, address.upper())
+        found = {routing.transport("route-transactional", spelled, lambda _: "") for spelled in spellings}
         assert len(found) == 1
 
 
@@ -80,6 +81,28 @@ def test_a_domain_of_two_providers_is_refused(table: str) -> None:
     document["providers"]["yahoo"]["domains"].append("GMAIL.test")
     with pytest.raises(RulesError, match="belongs to google already"):
         parse(json.dumps(document))
+
+
+@pytest.mark.parametrize(
+    ("exchange", "provider"),
+    [
+        ("aspmx.l.google.com", "google"),
+        ("google.com", "google"),
+        ("notgoogle.com", "default"),
+        ("google.com.evil.example", "default"),
+        ("mx1.mail.hosted.google.com", "hosted"),
+        ("", "default"),
+        ("com", "default"),
+    ],
+)
+def test_a_mail_host_belongs_to_the_provider_with_the_longest_domain_above_it(exchange: str, provider: str) -> None:
+    providers = {
+        "google": {"domains": [], "mx": ["Google.com"]},
+        "hosted": {"domains": [], "mx": ["hosted.google.com"]},
+    }
+    document = {"version": 1, "default": "default", "providers": providers, "pools": {"bulk": {"weights": [1]}}}
+    routing = parse(json.dumps(document))
+    assert routing.transport("route", "a@company.example", lambda domain: exchange) == f"{provider}-1"
 
 
 @given(st.lists(st.binary(max_size=30), max_size=6), st.lists(st.integers(0, 200), max_size=8))
