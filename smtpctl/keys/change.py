@@ -18,7 +18,7 @@ from smtpctl.keys.needs import DERIVED_FROM, dkim_keys, needed_names
 from smtpctl.model.fleet import Fleet
 
 #: First parts of the names that smtpctl itself uses. Under any other, values for overlay templates may stand.
-OWN_GROUPS = ("dkim", "tls", "credentials", "mailboxes", "database")
+OWN_GROUPS = ("dkim", "tls", "credentials", "mailboxes", "probe", "database")
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)+")
 
@@ -30,7 +30,7 @@ def assigned(fleet: Fleet, name: str, value: str) -> dict[str, str]:
     if not value:
         raise SecretsError(f"{name}: the value is empty")
     match name.split("/")[0]:
-        case "credentials" | "mailboxes":
+        case "credentials" | "mailboxes" | "probe":
             scram.check_password(name, value)
             return {name: value, _sibling(name, "scram"): dovecot_verifier(value)}
         case "database":

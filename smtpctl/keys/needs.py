@@ -43,10 +43,9 @@ def certificate_names(fleet: Fleet, host: str) -> tuple[str, ...]:
 
 
 def account_groups(fleet: Fleet) -> tuple[str, ...]:
-    """Heads of the names of everyone who signs in by SASL: applications, and owners of mailboxes."""
-    return tuple(f"credentials/{name}" for name in fleet.credentials) + tuple(
-        f"mailboxes/{name}" for name in fleet.mailboxes
-    )
+    """Heads of the names of everyone who signs in by SASL: applications, owners of mailboxes, and the health check."""
+    credentials = [f"credentials/{name}" for name in fleet.credentials]
+    return (*credentials, *(f"mailboxes/{name}" for name in fleet.mailboxes), "probe")
 
 
 def database_roles(fleet: Fleet) -> tuple[str, ...]:

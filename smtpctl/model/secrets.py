@@ -7,6 +7,7 @@ Names (a path each):
   a host's name
 - ``credentials/NAME/password`` and ``…/scram`` (Dovecot's ``{SCRAM-SHA-256}iterations,salt,stored,server``)
 - ``mailboxes/NAME/password`` and ``…/scram`` (same form)
+- ``probe/password`` and ``…/scram`` (same form): what the probe message of a health check signs in with
 - ``database/ROLE/password`` and ``…/verifier`` (PostgreSQL's ``SCRAM-SHA-256$iterations:salt$stored:server``); ROLE is
   ``writer_HOST``, ``policy_HOST``, ``feedback_HOST``, ``reader`` or ``operator``
 """

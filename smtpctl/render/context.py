@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from smtpctl.model.fleet import Fleet, Role, Source
 from smtpctl.model.secrets import Secrets
-from smtpctl.render.context_policy import policy_rules, routing_table
+from smtpctl.render.context_policy import PROBE, policy_rules, probe_settings, routing_table
 from smtpctl.render.firewall import HEALTH_PORT_OFFSET, rule_lines
 from smtpctl.render.roles import Role as LayerRole
 
@@ -41,6 +41,8 @@ def host_values(fleet: Fleet, secrets: Secrets, host: str, layers: Mapping[str, 
         "health_port": lambda port: port + HEALTH_PORT_OFFSET,
         "policy_service": POLICY_SERVICE,
         "policy_rules": lambda: _json(policy_rules(fleet)),
+        "probe_settings": lambda: _json(probe_settings(fleet, secrets, host)),
+        "probe_recipient": f"probe@{PROBE}.invalid",
         "routing_table": lambda: _json(routing_table(fleet, host)),
         "transports": lambda pool: _transports(fleet, host, pool),
         "own_addresses": _own_addresses(fleet, host),

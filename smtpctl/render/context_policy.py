@@ -5,9 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from smtpctl.model.fleet import Credential, Fleet, Limit, Role
+from smtpctl.model.secrets import Secrets
 
 RULES_VERSION = 1
 ROUTING_VERSION = 1
+#: The credential of the health check; no application may have that name.
+PROBE = "smtpctl-probe"
+
 SOURCE = "smtpctl: rendered from the inventory; change it there"
 
 
@@ -25,7 +29,43 @@ def policy_rules(fleet: Fleet) -> dict[str, Any]:
         "credentials": {
             name: _credential(fleet, credential, fleet.limits_of(name))
             for name, credential in fleet.credentials.items()
+        }
+        | {PROBE: _probe(fleet)},
+    }
+
+
+def probe_settings(fleet: Fleet, secrets: Secrets, host: str) -> dict[str, Any]:
+    """How the health check of a submission host signs in and submits; and what the mail log then has to say."""
+    domain = probe_domain(fleet)
+    selectors = fleet.domains.sending[domain].dkim
+    return {
+        "entrance": {
+            "address": fleet.hosts[host].address,
+            "port": 10587,
+            "name": fleet.balancing.name,
+            "authority": "/etc/smtpctl/ca.pem",
+            "credential": PROBE,
+            "password": secrets["probe/password"],
         },
+        "sender": f"{PROBE}@{domain}",
+        "signatures": [f"(s={selector}, d={domain})" for selector in (selectors.rsa, selectors.ed25519)],
+    }
+
+
+def probe_domain(fleet: Fleet) -> str:
+    """The sending domain that probe messages come from."""
+    return next(iter(fleet.domains.sending))
+
+
+def _probe(fleet: Fleet) -> dict[str, Any]:
+    """The credential of the health check: one recipient a message, nothing else to lose."""
+    domain = probe_domain(fleet)
+    return {
+        "senders": [domain],
+        "reserved": [fleet.domains.sending[domain].bounce],
+        "stream": next(iter(fleet.streams)),
+        "recipients_per_message": 1,
+        "limits": [],
     }
 
 

@@ -143,6 +143,24 @@ def test_a_service_that_dies_after_three_seconds_is_led_back(bench: Bench) -> No
     assert bench.run("relay1", "systemctl is-active trial.service").strip() == "active"
 
 
+def test_a_service_that_says_it_gives_up_is_led_back_although_it_runs(bench: Bench) -> None:
+    lines = "[Service]\nExecStart=/bin/sh -c '{} exec sleep 1000'\n[Install]\nWantedBy=multi-user.target\n"
+    service = Service("trial.service", 20, (("/etc/trial/*", Action.RESTART),))
+    path = "/etc/systemd/system/trial.service"
+    bench.apply(desired("relay1", file(path, lines.format("")), services=[service], packages=[]))
+    complaining = file(path, lines.format('echo "fatal: no such table: recipients";'))
+    result = bench.apply(desired("relay1", complaining, services=[service], packages=[]))["relay1"]
+    assert (result.outcome, result.step) == (Outcome.UNDONE, "log")
+    assert "fatal: no such table: recipients" in result.detail
+    assert "echo" not in bench.run("relay1", "systemctl show -P ExecStart trial.service")
+    assert (
+        bench.apply(desired("relay1", file(path, lines.format(":;")), services=[service], packages=[]))[
+            "relay1"
+        ].outcome
+        is Outcome.APPLIED
+    )
+
+
 def test_what_is_no_longer_wanted_goes_away(bench: Bench) -> None:
     bench.run("relay1", "mkdir -p /etc/trial; echo mine > /etc/trial/not-ours")
     unit = file(

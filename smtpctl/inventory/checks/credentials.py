@@ -35,4 +35,14 @@ def a_sender_is_a_sending_domain(fleet: Fleet) -> Findings:
                 yield Finding(path, f"credential {name!r} sends as {sender}, which is no sending domain", hint)
 
 
-CHECKS = (a_credential_has_a_stream, a_sender_is_a_sending_domain)
+@reads("credentials")
+def the_health_checks_name_is_taken(fleet: Fleet) -> Findings:
+    """The health check signs in under a name of its own."""
+    if "smtpctl-probe" in fleet.credentials:
+        hint = "call the credential something else"
+        yield Finding(
+            ("credentials", "smtpctl-probe"), "smtpctl-probe is what smtpctl's own health check signs in as", hint
+        )
+
+
+CHECKS = (the_health_checks_name_is_taken, a_credential_has_a_stream, a_sender_is_a_sending_domain)

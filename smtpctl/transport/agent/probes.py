@@ -13,6 +13,9 @@ from . import StepError, processes
 #: Between two tries of one probe.
 PAUSE = 0.1
 
+#: A try that has less time left is not begun: being stopped would be its whole answer.
+SHORTEST = 0.5
+
 
 def run_all(probes: Sequence[dict[str, Any]]) -> None:
     """Try every probe until it succeeds; StepError names those that did not by their deadline, and why."""
@@ -31,8 +34,8 @@ def _until_deadline(probe: dict[str, Any]) -> str:
     """Empty once the probe succeeds, else what the last try said."""
     end = time.monotonic() + probe["deadline"]
     while True:
-        answer = _try(probe, max(0.5, end - time.monotonic()))
-        if not answer or time.monotonic() >= end:
+        answer = _try(probe, max(SHORTEST, end - time.monotonic()))
+        if not answer or time.monotonic() + SHORTEST >= end:
             return answer
         time.sleep(PAUSE)
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import PROTOCOL, StepError, facts, packages, probes, processes, steps, swap, timer, units
+from . import PROTOCOL, StepError, complaints, facts, packages, probes, processes, steps, swap, timer, units
 from .steps import Report
 from .store import Store, now
 
@@ -64,9 +64,21 @@ def carry_out(
         units.disable(request["stop"])
     report("swap", "1 file" if len(wanted) == 1 else f"{len(wanted)} files")
     swap.lay_out(store, wanted)
+    began = time.time()
+    named = [service["unit"] for service in request["services"]]
     swap.switch(wanted)
-    _settle_system(request)
-    started = steps.run(request["steps"], report)
+    try:
+        _settle_system(request)
+        _prove(journal, request, steps.run(request["steps"], report), report)
+    except StepError as error:
+        said = [line for line in complaints.since(began, named) if line not in error.detail]
+        raise StepError(error.step, "\n".join([error.detail, *said])) from error
+    if said := complaints.since(began, named):
+        raise StepError("log", "\n".join(said))
+
+
+def _prove(journal: Mapping[str, Any], request: Mapping[str, Any], started: Sequence[str], report: Report) -> None:
+    """Health checks: everything runs, answers, and stays up."""
     since = time.monotonic()
     _verify(request["services"])
     if request["probes"]:

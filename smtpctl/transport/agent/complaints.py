@@ -1,0 +1,37 @@
+"""What servers said of themselves in the host's journal: lines of Postfix and of the fleet's units that give up.
+
+A daemon that dies of a wrong parameter is started again by its master for ever, and the host looks alive (master(8)).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from typing import Any
+
+from . import processes
+
+#: Postfix's words for giving up (msg(3)). PostgreSQL's FATAL is said to a client, and ends a session only.
+MARKS = "fatal: |panic: "
+
+#: As many as help; the same one comes once a connection.
+MOST = 5
+
+
+def since(moment: float, units: Collection[str]) -> list[str]:
+    """Lines since ``moment`` (seconds since the epoch), each once, with the program's name before it."""
+    command = ["journalctl", f"--since=@{moment:.6f}", f"--grep={MARKS}", "--case-sensitive=yes", "--output=json"]
+    result = processes.run([*command, "--quiet", "--no-pager"], timeout=20)
+    found = []
+    for line in result.output.splitlines():
+        if line.startswith("{"):
+            entry = json.loads(line)
+            name = str(entry.get("SYSLOG_IDENTIFIER", ""))
+            if name.startswith("postfix") or entry.get("_SYSTEMD_UNIT") in units:
+                found.append(f"{name}: {_text(entry.get('MESSAGE'))}")
+    return list(dict.fromkeys(found))[:MOST]
+
+
+def _text(message: Any) -> str:
+    """A message; journald gives one that is not UTF-8 as a list of bytes."""
+    return bytes(message).decode(errors="replace") if isinstance(message, list) else str(message)
