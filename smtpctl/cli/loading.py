@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from smtpctl import __version__
 
 if TYPE_CHECKING:
     from smtpctl.model.fleet import Fleet
@@ -51,6 +54,21 @@ def built_in_templates() -> Path:
 def overlay_of(inventory: Path, fleet: Fleet) -> Path | None:
     """The fleet's own templates folder, beside its inventory."""
     return inventory.parent / fleet.templates if fleet.templates else None
+
+
+def compiled_templates() -> Path | None:
+    """A folder of the user's own in which compiled templates are kept from run to run; None where there can be none.
+
+    It holds code, so a folder in which somebody else could write is not used.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / "smtpctl" / f"templates-{__version__}"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        status = folder.stat()
+    except (OSError, RuntimeError):
+        return None
+    return folder if status.st_uid == os.geteuid() and not status.st_mode & 0o022 else None
 
 
 def enter_network_of(fleet: Fleet) -> None:

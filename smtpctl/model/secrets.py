@@ -56,16 +56,39 @@ class Secrets(Mapping[str, str]):
             text = text.replace(part, f"<secret {name}>")
         return text
 
+    @staticmethod
+    def is_public(name: str) -> bool:
+        """Whether the value of this name may be seen by everybody: a certificate, the public half of a key."""
+        return name.endswith(PUBLIC_SUFFIXES)
+
     @functools.cached_property
     def _secret_parts(self) -> tuple[tuple[str, str], ...]:
-        public = "\0".join(value for name, value in self._values.items() if name.endswith(PUBLIC_SUFFIXES))
+        public = "\0".join(value for name, value in self._values.items() if self.is_public(name))
         return tuple(
             (part, name)
             for name, value in sorted(self._values.items(), key=lambda item: -len(item[1]))
-            if not name.endswith(PUBLIC_SUFFIXES)
+            if not self.is_public(name)
             for part in _recognisable_parts(value)
             if part not in public
         )
+
+
+class ReadSecrets(Secrets):
+    """Secrets that note which of them were read: only those can be in what was made meanwhile."""
+
+    def __init__(self, secrets: Secrets) -> None:
+        super().__init__(secrets._values, placeholders=secrets.placeholders)
+        self._noted: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self._noted.add(name)
+        return super().__getitem__(name)
+
+    def noted(self) -> frozenset[str]:
+        """Names that were read since this was asked last."""
+        names = frozenset(self._noted)
+        self._noted.clear()
+        return names
 
 
 def _recognisable_parts(value: str) -> list[str]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 from urllib.parse import quote
 
-from smtpctl.model.fleet import Fleet, Role, Source
-from smtpctl.model.secrets import Secrets
+from smtpctl.model.fleet import Fleet, Host, Role, Source
+from smtpctl.model.secrets import ReadSecrets
 from smtpctl.render.context_policy import PROBE, policy_rules, probe_settings, routing_table
 from smtpctl.render.firewall import HEALTH_PORT_OFFSET, rule_lines
 from smtpctl.render.roles import Role as LayerRole
@@ -20,11 +21,57 @@ POLICY_SERVICE = (
 )
 
 
-def host_values(fleet: Fleet, secrets: Secrets, host: str, layers: Mapping[str, LayerRole]) -> dict[str, Any]:
-    """Values of all templates of one host."""
+class Common:
+    """A fleet, its secrets, and what its hosts have in common: worked out once, however many they are."""
+
+    def __init__(self, fleet: Fleet, secrets: ReadSecrets) -> None:
+        self.fleet = fleet
+        self.secrets = secrets
+        self._by_role: dict[str, Mapping[str, Host]] = {}
+        self._addresses: dict[str, tuple[str, ...]] = {}
+        self._relays: dict[str, tuple[tuple[str, str], ...]] = {}
+        self._rules: dict[tuple[str, ...], tuple[tuple[str, ...], tuple[str, ...]]] = {}
+
+    def hosts_with(self, role: str) -> Mapping[str, Host]:
+        if role not in self._by_role:
+            self._by_role[role] = self.fleet.hosts_with(Role(role))
+        return self._by_role[role]
+
+    def addresses_with(self, role: str) -> tuple[str, ...]:
+        """Addresses of the hosts with a role, in the inventory's order."""
+        if role not in self._addresses:
+            self._addresses[role] = tuple(host.address for host in self.hosts_with(role).values())
+        return self._addresses[role]
+
+    def relays_of(self, pool: str) -> tuple[tuple[str, str], ...]:
+        """Name and address of the relays of a pool, in the inventory's order."""
+        if pool not in self._relays:
+            names = self.fleet.relays_of(pool)
+            self._relays[pool] = tuple((name, self.fleet.hosts[name].address) for name in names)
+        return self._relays[pool]
+
+    def firewall(self, layers: Mapping[str, LayerRole]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """What hosts of these ``layers`` accept, and what they may connect to."""
+        key = tuple(layers)
+        if key not in self._rules:
+            accept = [rule for role in layers.values() for rule in role.accept]
+            connect = [rule for role in layers.values() for rule in role.connect]
+            self._rules[key] = (
+                rule_lines(self.fleet, accept, direction="saddr"),
+                rule_lines(self.fleet, connect, direction="daddr"),
+            )
+        return self._rules[key]
+
+    @cached_property
+    def policy_rules(self) -> str:
+        return _json(policy_rules(self.fleet))
+
+
+def host_values(common: Common, host: str, layers: Mapping[str, LayerRole]) -> dict[str, Any]:
+    """Values of all templates of one host. Reads no secret: templates do, and are watched when they do."""
+    fleet, secrets = common.fleet, common.secrets
     this = fleet.hosts[host]
-    accept = [rule for role in layers.values() for rule in role.accept]
-    connect = [rule for role in layers.values() for rule in role.connect]
+    accepted, connected = common.firewall(layers)
     return {
         "fleet": fleet,
         "host": host,
@@ -35,22 +82,24 @@ def host_values(fleet: Fleet, secrets: Secrets, host: str, layers: Mapping[str, 
         "roles": [str(role) for role in this.roles],
         "secret": secrets.__getitem__,
         "banner": _banner(fleet),
-        "hosts_with": lambda role: fleet.hosts_with(Role(role)),
+        "hosts_with": common.hosts_with,
+        "addresses_with": common.addresses_with,
+        "relays_of": common.relays_of,
         "parameters": lambda instance: _parameters(fleet, host, instance),
         "database_role": lambda kind: _database_role(kind, host),
         "health_port": lambda port: port + HEALTH_PORT_OFFSET,
         "policy_service": POLICY_SERVICE,
-        "policy_rules": lambda: _json(policy_rules(fleet)),
+        "policy_rules": lambda: common.policy_rules,
         "probe_settings": lambda: _json(probe_settings(fleet, secrets, host)),
         "probe_recipient": f"probe@{PROBE}.invalid",
         "routing_table": lambda: _json(routing_table(fleet, host)),
         "transports": lambda pool: _transports(fleet, host, pool),
         "own_addresses": _own_addresses(fleet, host),
-        "accepted": rule_lines(fleet, accept, direction="saddr"),
-        "connected": rule_lines(fleet, connect, direction="daddr"),
-        "shipper_config": lambda: _json(_shipper_config(fleet, host)),
-        "feedback_config": lambda: _json(_feedback_config(fleet, host)),
-        "policy_database_url": lambda: _database_url(fleet, secrets, _database_role("policy", host)),
+        "accepted": accepted,
+        "connected": connected,
+        "shipper_config": lambda: _json(_shipper_config(common, host)),
+        "feedback_config": lambda: _json(_feedback_config(common, host)),
+        "policy_database_url": lambda: _database_url(common, _database_role("policy", host)),
         "instances_here": [f"/etc/postfix-{name}" for name in _instances_here(fleet, host)],
         "pool_value": fleet.pools.__getitem__,
         "bracket": _bracket,
@@ -88,9 +137,10 @@ def _database_role(kind: str, host: str) -> str:
     return f"{kind}_{host.replace('-', '_')}"
 
 
-def _database(fleet: Fleet, role: str) -> dict[str, str]:
+def _database(common: Common, role: str) -> dict[str, str]:
     """How a daemon reaches the ledger: the control host by address, its certificate checked by name."""
-    control = next(iter(fleet.hosts_with(Role.CONTROL)))
+    fleet = common.fleet
+    control = next(iter(common.hosts_with("control")))
     return {
         "host": fleet.host_name(control),
         "hostaddr": fleet.hosts[control].address,
@@ -101,10 +151,10 @@ def _database(fleet: Fleet, role: str) -> dict[str, str]:
     }
 
 
-def _database_url(fleet: Fleet, secrets: Secrets, role: str) -> str:
-    place = _database(fleet, role)
+def _database_url(common: Common, role: str) -> str:
+    place = _database(common, role)
     query = f"hostaddr={place['hostaddr']}&sslmode=verify-full&sslrootcert={place['ca_file']}"
-    password = quote(secrets[f"database/{role}/password"], safe="")
+    password = quote(common.secrets[f"database/{role}/password"], safe="")
     return f"postgresql://{role}:{password}@{place['host']}:5432/{place['dbname']}?{query}"
 
 
@@ -113,8 +163,9 @@ def _providers(fleet: Fleet) -> dict[str, str]:
     return {domain: name for name, provider in fleet.providers.items() for domain in provider.domains}
 
 
-def _shipper_config(fleet: Fleet, host: str) -> dict[str, Any]:
-    database = _database(fleet, _database_role("writer", host))
+def _shipper_config(common: Common, host: str) -> dict[str, Any]:
+    fleet = common.fleet
+    database = _database(common, _database_role("writer", host))
     return {
         "host": host,
         "log": "/var/log/mail.log",
@@ -127,8 +178,9 @@ def _shipper_config(fleet: Fleet, host: str) -> dict[str, Any]:
     }
 
 
-def _feedback_config(fleet: Fleet, host: str) -> dict[str, Any]:
-    database = _database(fleet, _database_role("feedback", host))
+def _feedback_config(common: Common, host: str) -> dict[str, Any]:
+    fleet = common.fleet
+    database = _database(common, _database_role("feedback", host))
     return {
         "host": host,
         "listen": "127.0.0.1:10024",

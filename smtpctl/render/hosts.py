@@ -3,43 +3,70 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from smtpctl.errors import TemplateError
 from smtpctl.model.artifacts import Action, Check, DesiredHost, ManagedFile, Probe, Service
 from smtpctl.model.fleet import Fleet
-from smtpctl.model.secrets import Secrets
-from smtpctl.render.context import host_values
+from smtpctl.model.secrets import ReadSecrets, Secrets
+from smtpctl.render.context import Common, host_values
 from smtpctl.render.postfix import override_parameters
 from smtpctl.render.programs import build_zipapp, read_source
-from smtpctl.render.roles import FileRule, Role, layers_of
+from smtpctl.render.roles import FileRule, Program, Role, layers_of
 from smtpctl.render.templates import TemplateTree, template_root
 
 
 def render_fleet(
-    fleet: Fleet, secrets: Secrets, *, overlay: Path | None = None, hosts: Sequence[str] | None = None
+    fleet: Fleet,
+    secrets: Secrets,
+    *,
+    overlay: Path | None = None,
+    hosts: Sequence[str] | None = None,
+    compiled: Path | None = None,
 ) -> dict[str, DesiredHost]:
-    """Desired state of ``hosts`` (all by default), by name. Raise TemplateError or SecretsError."""
-    tree = TemplateTree(template_root(), overlay)
+    """Desired state of ``hosts`` (all by default), by name. Raise TemplateError or SecretsError.
+
+    Compiled templates are kept in the folder ``compiled``, where one is given; they say nothing of any fleet.
+    """
+    tree = TemplateTree(template_root(), overlay, compiled=compiled)
     tree.add_filter("override", override_parameters)
-    programs: dict[str, bytes] = {}
-    return {name: _render_host(tree, fleet, secrets, name, programs) for name in hosts or fleet.hosts}
+    rendering = _Rendering(tree, Common(fleet, ReadSecrets(secrets)))
+    return {name: _render_host(rendering, name) for name in hosts or fleet.hosts}
 
 
-def _render_host(
-    tree: TemplateTree, fleet: Fleet, secrets: Secrets, host: str, programs: dict[str, bytes]
-) -> DesiredHost:
-    layers = layers_of(tree, tuple(fleet.hosts[host].roles))
-    values = host_values(fleet, secrets, host, layers)
+class _Rendering:
+    """What all hosts of one rendering share: templates, values, and contents that are made once."""
+
+    def __init__(self, tree: TemplateTree, common: Common) -> None:
+        self.tree = tree
+        self.common = common
+        self.fleet = common.fleet
+        self._programs: dict[str, bytes] = {}
+        self._copies: dict[str, bytes] = {}
+
+    def program(self, program: Program) -> bytes:
+        if program.main not in self._programs:
+            self._programs[program.main] = build_zipapp(program.main, program.packages)
+        return self._programs[program.main]
+
+    def copy(self, source: str) -> bytes:
+        if source not in self._copies:
+            self._copies[source] = read_source(source)
+        return self._copies[source]
+
+
+def _render_host(rendering: _Rendering, host: str) -> DesiredHost:
+    fleet = rendering.fleet
+    layers = layers_of(rendering.tree, tuple(fleet.hosts[host].roles))
+    values = host_values(rendering.common, host, layers)
     files: dict[str, ManagedFile] = {}
     for layer, role in layers.items():
-        for file in _files_of_layer(tree, fleet, host, layer, role, values, programs):
+        for file in _files_of_layer(rendering, host, layer, role, values):
             if file.path in files:
                 raise TemplateError(f"templates/{layer}: {file.path} is rendered by another layer of {host} too")
             files[file.path] = file
-    _refuse_open_secrets(files.values(), secrets)
     expand = _Expander(fleet, host)
     services = tuple(sorted(_services(layers, files, expand), key=lambda service: (service.stage, service.unit)))
     running = {service.unit for service in services}
@@ -78,26 +105,22 @@ def _fill(text: str, values: Mapping[str, str]) -> str:
 
 
 def _files_of_layer(
-    tree: TemplateTree,
-    fleet: Fleet,
-    host: str,
-    layer: str,
-    role: Role,
-    values: Mapping[str, Any],
-    programs: dict[str, bytes],
+    rendering: _Rendering, host: str, layer: str, role: Role, values: Mapping[str, Any]
 ) -> Iterator[ManagedFile]:
-    for template, target in tree.targets(layer):
-        for extra in _repetitions(fleet, host, target):
-            text = tree.render(template, {**values, **extra})
+    secrets = rendering.common.secrets
+    for template, target in rendering.tree.targets(layer):
+        for extra in _repetitions(rendering.fleet, host, target):
+            text = rendering.tree.render(template, {**values, **extra})
+            noted = secrets.noted()
             if text.strip():
-                path = _fill(target, extra)
-                yield _managed(path, text.encode(), role)
+                file = _managed(_fill(target, extra), text.encode(), role)
+                if not file.secret:
+                    _refuse_open_secrets(file.path, text, noted, secrets)
+                yield file
     for path, program in role.programs.items():
-        if program.main not in programs:
-            programs[program.main] = build_zipapp(program.main, program.packages)
-        yield _managed(path, programs[program.main], role)
+        yield _managed(path, rendering.program(program), role)
     for path, source in role.copies.items():
-        yield _managed(path, read_source(source), role)
+        yield _managed(path, rendering.copy(source), role)
 
 
 def _repetitions(fleet: Fleet, host: str, target: str) -> Iterator[dict[str, str]]:
@@ -148,13 +171,13 @@ def _probes(layers: Mapping[str, Role], files: Mapping[str, ManagedFile], expand
                 yield Probe(_fill(rule.name, values), rule.kind, target, rule.expect, rule.deadline)
 
 
-def _refuse_open_secrets(files: Iterator[ManagedFile] | Any, secrets: Secrets) -> None:
-    """A secret in a file that is not declared secret is a mistake of a template: it would show in a diff."""
-    for file in files:
-        if not file.secret:
-            text = file.content.decode("utf-8", "replace")
-            if secrets.mask(text) != text:
-                raise TemplateError(
-                    f"{file.path} holds a secret but is not declared `secret: true`",
-                    hint="declare it under `files:` of the role.yml beside the template",
-                )
+def _refuse_open_secrets(path: str, text: str, read: Collection[str], secrets: Secrets) -> None:
+    """A secret in a file that is not declared secret is a mistake of a template: it would show in a diff.
+
+    Only what was ``read`` while the file was rendered can be in it.
+    """
+    if any(not Secrets.is_public(name) for name in read) and secrets.mask(text) != text:
+        raise TemplateError(
+            f"{path} holds a secret but is not declared `secret: true`",
+            hint="declare it under `files:` of the role.yml beside the template",
+        )

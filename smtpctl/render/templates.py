@@ -27,8 +27,9 @@ def template_root() -> Path:
 class TemplateTree:
     """Templates by their path below the root, the overlay's in place of built-in ones of the same path."""
 
-    def __init__(self, root: Path, overlay: Path | None = None) -> None:
+    def __init__(self, root: Path, overlay: Path | None = None, *, compiled: Path | None = None) -> None:
         self._files = dict(_files_below(root))
+        self._targets: dict[str, tuple[tuple[str, str], ...]] = {}
         if overlay is not None:
             self._files |= dict(_files_below(overlay))
         self._environment = jinja2.Environment(  # noqa: S701 - configuration files, not HTML
@@ -37,6 +38,9 @@ class TemplateTree:
             trim_blocks=True,
             lstrip_blocks=True,
             keep_trailing_newline=True,
+            auto_reload=False,
+            # Jinja names a compiled template by its path and holds it against a hash of the source.
+            bytecode_cache=jinja2.FileSystemBytecodeCache(str(compiled), "%s") if compiled else None,
         )
 
     def _source(self, path: str) -> str | None:
@@ -48,12 +52,16 @@ class TemplateTree:
             raise TemplateError(f"templates/{path} does not exist")
         return self._files[path].read_text(encoding="utf-8")
 
-    def targets(self, layer: str) -> Iterator[tuple[str, str]]:
+    def targets(self, layer: str) -> tuple[tuple[str, str], ...]:
         """(template path, absolute path on the host) of every template of a layer, sorted."""
-        prefix = f"{layer}/"
-        for path in sorted(self._files):
-            if path.startswith(prefix) and path.endswith(SUFFIX):
-                yield path, "/" + path[len(prefix) : -len(SUFFIX)]
+        if layer not in self._targets:
+            prefix = f"{layer}/"
+            self._targets[layer] = tuple(
+                (path, "/" + path[len(prefix) : -len(SUFFIX)])
+                for path in sorted(self._files)
+                if path.startswith(prefix) and path.endswith(SUFFIX)
+            )
+        return self._targets[layer]
 
     def add_filter(self, name: str, function: Callable[..., str]) -> None:
         self._environment.filters[name] = function

@@ -56,6 +56,23 @@ def test_a_template_that_leaks_a_secret_is_refused(reference: Fleet, tmp_path: P
     assert "hunter2" not in str(caught.value)
 
 
+def test_compiled_templates_render_the_same_and_notice_a_change(
+    reference: Fleet, no_secrets: Secrets, tmp_path: Path
+) -> None:
+    overlay, compiled = tmp_path / "overlay", tmp_path / "compiled"
+    template = overlay / "base" / "etc" / "resolv.conf.j2"
+    template.parent.mkdir(parents=True)
+    compiled.mkdir()
+    for text in ("nameserver 192.0.2.53\n", "nameserver 192.0.2.54\n"):
+        template.write_text(text)
+        fresh = render_fleet(reference, no_secrets, overlay=overlay, hosts=["relay1"])
+        for _ in range(2):
+            again = render_fleet(reference, no_secrets, overlay=overlay, hosts=["relay1"], compiled=compiled)
+            assert again == fresh
+        assert fresh["relay1"].files["/etc/resolv.conf"].content.decode() == text
+    assert any(compiled.iterdir())
+
+
 def test_an_overlay_replaces_the_built_in_template_of_its_path(
     reference: Fleet, no_secrets: Secrets, tmp_path: Path
 ) -> None:
