@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from smtpctl.cli.ledger_access import ledger_reader
+from smtpctl.cli.ledger_classify import classify
 from smtpctl.cli.ledger_parse import parse
 from smtpctl.cli.output import JSON_VERSION, print_json
 
@@ -54,6 +55,7 @@ def _database_options(command: Command) -> Command:
 
 
 ledger.add_command(parse)
+ledger.add_command(classify)
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="For machines.")
 

@@ -14,16 +14,37 @@ class Category(StrEnum):
     DNS = "dns"
     SPAM = "spam"
     CONTENT = "content"
+    URL = "url"
     REPUTATION = "reputation of address"
+    REPUTATION_OF_DOMAIN = "reputation of domain"
+    REPUTATION_OF_NETWORK = "reputation of network"
     RATE = "rate"
+    CONNECTIONS = "connections"
     GREYLISTING = "greylisting"
     AUTHENTICATION = "authentication"
+    TLS = "tls"
     POLICY = "policy"
     RELAY = "relay"
     SIZE = "size"
     NETWORK = "network"
+    PROTOCOL = "protocol"
     SYSTEM = "system"
     OTHER = "other"
+
+
+class Action(StrEnum):
+    """What to do about it; `rules/actions.toml` says each in a sentence."""
+
+    REMOVE = "remove"
+    REST = "rest"
+    RETRY = "retry"
+    SLOW = "slow"
+    PAUSE = "pause"
+    APPEAL = "appeal"
+    REPAIR = "repair"
+    REVIEW = "review"
+    SHRINK = "shrink"
+    READ = "read"
 
 
 #: Categories in which the address is bad: nothing that we or the provider do later brings it back.

@@ -32,8 +32,8 @@ from smtpctl.model.deliveries import (
     new_tuple,
 )
 
-#: (enhanced status code, reply) -> what a failure means.
-Classify = Callable[[bytes, bytes], Verdict]
+#: (enhanced status code, reply, provider) -> what a failure means.
+Classify = Callable[[bytes, bytes, bytes | None], Verdict]
 
 #: Phrases that become events: these always, the others when they name a message.
 _ALWAYS = frozenset(("sasl-failed", "daemon", "fatal", "panic", "password", "balancer"))
@@ -265,16 +265,17 @@ class Tracker:
         entry = self._by_id.get(queue_id)
         if entry is None or entry.ended_at is not None or entry.instance != origin.instance:
             entry = entries.named(at, origin.instance, queue_id) or entries.begin(at, origin.instance, queue_id)
+        key = (entry.instance, origin.service, recipient.rpartition(b"@")[2])
+        route = self._routes.get(key) or self._route(key)
         next_id = None
         if status != b"sent":
-            outcome = Outcome(status or b"unknown", dsn, tls, self._classify(dsn, reply))
+            outcome = Outcome(status or b"unknown", dsn, tls, self._classify(dsn, reply, route.provider))
         else:
             outcome = self._sent.get((dsn, tls)) or self._success(dsn, tls)
             if b"queued as " in reply:
                 next_id = queued_as(reply)
             elif reply[:13] == b"forwarded as ":
                 self._adopt_copy(at, entry, reply)
-        key = (entry.instance, origin.service, recipient.rpartition(b"@")[2])
         number = entries.next_row
         entries.next_row = number + 1
         self._rows.deliveries.append(
@@ -287,7 +288,7 @@ class Tracker:
                     entry.place,
                     recipient,
                     original_recipient,
-                    self._routes.get(key) or self._route(key),
+                    route,
                     read_relay(relay),
                     None if connection_use is None else int(connection_use[:9]),
                     read_delays(delay, delays),

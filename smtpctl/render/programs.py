@@ -13,7 +13,7 @@ from pathlib import Path
 from smtpctl.errors import TemplateError
 
 _FIXED_TIME = (2000, 1, 1, 0, 0, 0)
-_SUFFIXES = {".py", ".sql", ".yml", ".json"}
+_SUFFIXES = {".py", ".sql", ".yml", ".json", ".toml"}
 _MAIN = '"""Start the program."""\n\nimport sys\n\nfrom {module} import {function}\n\nsys.exit({function}())\n'
 
 

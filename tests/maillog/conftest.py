@@ -23,7 +23,7 @@ REFERENCE = moment_of(datetime(2026, 12, 31, tzinfo=UTC))
 _BESIDE = ("opendkim", "smtpctl", "dovecot", "haproxy", "rsyslogd", "systemd-journald")
 
 
-def classify(dsn: bytes, reply: bytes) -> Verdict:
+def classify(dsn: bytes, reply: bytes, provider: bytes | None) -> Verdict:
     """A judgement that is easy to foresee: by the class of the code."""
     return Verdict(Hardness.HARD if dsn.startswith(b"5") else Hardness.SOFT, "test")
 

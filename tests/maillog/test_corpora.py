@@ -38,7 +38,7 @@ TWINS = [
 
 
 def rows_of(data: bytes) -> Rows:
-    tracker = Tracker(Labels(), lambda dsn, reply: Verdict(Hardness.SOFT, "test"))
+    tracker = Tracker(Labels(), lambda dsn, reply, provider: Verdict(Hardness.SOFT, "test"))
     reader = LogReader(tracker, REFERENCE)
     reader.read(data)
     return tracker.take(reader.last)
@@ -105,7 +105,7 @@ def test_both_stamp_forms_give_equal_ledgers(corpus: Corpus, bsd: str, rfc3339: 
 
 def test_rows_do_not_depend_on_how_the_log_is_cut_into_batches(corpus: Corpus) -> None:
     data = corpus("edge_postfix-3.7.11_rsyslog-rfc3339.log.gz")
-    tracker = Tracker(Labels(), lambda dsn, reply: Verdict(Hardness.SOFT, "test"))
+    tracker = Tracker(Labels(), lambda dsn, reply, provider: Verdict(Hardness.SOFT, "test"))
     reader = LogReader(tracker, REFERENCE)
     messages: dict[int, Message] = {}
     deliveries = []

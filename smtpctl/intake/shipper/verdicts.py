@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from smtpctl.feedback.categories import Category
+from smtpctl.feedback import rules
 from smtpctl.feedback.verdict import judge
 from smtpctl.model.deliveries import Hardness, Verdict
 
 
 @lru_cache(maxsize=4096)
-def classify(dsn: bytes, reply: bytes) -> Verdict:
-    """The verdict on an attempt that failed, from Postfix's enhanced status code and the reason it logged."""
-    verdict = judge(dsn.decode(errors="replace"), reply.decode(errors="replace"))
-    if verdict.hard:
-        return Verdict(Hardness.HARD, str(verdict.category))
-    if verdict.category is Category.OTHER:
-        return Verdict(Hardness.UNDETERMINED, str(verdict.category))
-    return Verdict(Hardness.SOFT, str(verdict.category))
+def classify(dsn: bytes, reply: bytes, provider: bytes | None) -> Verdict:
+    """The verdict on an attempt that failed, from Postfix's enhanced status code, the reason that it logged, and whose
+    server it went to, if that is known."""
+    name = _known(provider)
+    verdict = judge(dsn.decode(errors="replace"), reply.decode(errors="replace"), name)
+    return Verdict(Hardness(verdict.hardness), str(verdict.category))
+
+
+@lru_cache(maxsize=1024)
+def _known(provider: bytes | None) -> str:
+    """The name of a provider that has rules; of others nothing is known, and their servers are told by their words."""
+    name = "" if provider is None else provider.decode(errors="replace")
+    return name if any(name in known.names for known in rules.providers()) else ""
