@@ -1,7 +1,7 @@
 """The programs of the policy service.
 
-``serve`` (delegation), ``from-guard`` (milter) and ``route`` (socketmap) are daemons; ``explain`` and ``quota`` show
-what the first decides.
+``serve`` (delegation; meant where no program is named), ``from-guard`` (milter) and ``route`` (socketmap) are daemons;
+``explain`` and ``quota`` show what the first decides.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ PROGRAMS = {
 def main(argv: list[str] | None = None) -> int:
     """Run the program that the first argument names."""
     words = sys.argv[1:] if argv is None else argv
+    if words[:1] and words[0].startswith("--") and words[0] != "--help":
+        words = ["serve", *words]
     parser = argparse.ArgumentParser(prog="policy_service", description=__doc__)
     programs = parser.add_subparsers(dest="program", required=True)
     for name, (module, declare, _, text) in PROGRAMS.items():

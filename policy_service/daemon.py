@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from policy_service import notify
-from policy_service.listen import Endpoint, bound, serve
+from policy_service.listen import Endpoint, listeners, serve
 from policy_service.log import ERROR, INFO, NOTICE, log
 from policy_service.loop import run_loop
 from policy_service.ruleset import RulesError
 from policy_service.watch import Watched
+
+#: The name under which systemd keeps what a daemon listens on: who connects between two processes waits.
+LISTENER = "listener"
 
 
 class Reloadable(Protocol):
@@ -57,7 +60,10 @@ def run_daemon(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         loop.add_signal_handler(signal.SIGHUP, reload)
-        sockets = notify.passed_sockets() or [bound(where, mode) for where in listen]
+        sockets = listeners(listen, mode, notify.passed_sockets())
+        if notify.keeps_descriptors():
+            notify.unstore(LISTENER)
+            notify.store(LISTENER, sockets)
         servers = [await serve(sock, lambda: connection(state)) for sock in sockets]
         log(INFO, "serving", program=name, listen=",".join(map(str, listen)))
         notify.ready("serving")

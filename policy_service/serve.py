@@ -11,13 +11,15 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any, Protocol
 
 from policy_service import notify
+from policy_service.daemon import LISTENER
 from policy_service.engine import Engine
 from policy_service.http import Http, Page, Pages
 from policy_service.leases import Book
-from policy_service.listen import Endpoint, bound, endpoint, serve
+from policy_service.listen import Endpoint, bound, endpoint, listeners, serve
 from policy_service.log import ERROR, INFO, NOTICE, log
 from policy_service.metrics import Latency, counter, gauge
 from policy_service.protocol import Request
@@ -25,10 +27,14 @@ from policy_service.readiness import Readiness, own, requirement
 from policy_service.rules import RULE_NAMES
 from policy_service.ruleset import RulesError, Ruleset, parse
 from policy_service.server import Delegation
+from policy_service.watch import Watched
 
 #: Connections that wait for an answer get this long to finish when the service stops (seconds).
 DRAIN = 1.0
 
+
+#: The name under which systemd keeps connections from one process to the next.
+CONNECTION = "connection"
 
 #: How long the service waits for its database before it listens (seconds). Postfix asks again after a second.
 FIRST_CONTACT = 0.7
@@ -68,9 +74,10 @@ def read_rules(path: Path) -> Ruleset:
 class Service:
     """One running delegation daemon."""
 
-    def __init__(self, options: argparse.Namespace, ruleset: Ruleset) -> None:
+    def __init__(self, options: argparse.Namespace, ruleset: Ruleset, watched: Watched) -> None:
         self._options = options
         self._ruleset = ruleset
+        self._watched = watched
         self._book = Book()
         self._latency = Latency()
         self._engine = Engine(ruleset, self._book, note)
@@ -94,7 +101,8 @@ class Service:
             # The first messages should find the quotas; without a database mail goes on all the same.
             await asyncio.wait_for(self._truth.contact.wait(), FIRST_CONTACT)
         await self._listen()
-        background = [asyncio.create_task(self._readiness.run()), asyncio.create_task(self._watchdog())]
+        work = (self._readiness.run(), notify.signs_of_life(), self._watched.run(self._reload))
+        background = [asyncio.create_task(one) for one in work]
         log(
             INFO, "serving", listen=",".join(map(str, self._options.listen)), credentials=len(self._ruleset.credentials)
         )
@@ -111,12 +119,20 @@ class Service:
             task.result()
 
     async def _listen(self) -> None:
-        mode = int(self._options.socket_mode, 8)
-        sockets = notify.passed_sockets() or [bound(where, mode) for where in self._options.listen]
+        passed = notify.passed_sockets()
+        sockets = listeners(self._options.listen, int(self._options.socket_mode, 8), passed)
+        if notify.keeps_descriptors():
+            notify.unstore(LISTENER)
+            notify.store(LISTENER, sockets)
+            notify.unstore(CONNECTION)
         for sock in sockets:
             self._servers.append(await serve(sock, self._connection))
         for where, pages in self._pages():
             self._servers.append(await serve(bound(where), partial(Http, pages)))
+        for name, sock in passed:
+            if name == CONNECTION:
+                sock.setblocking(False)
+                await asyncio.get_running_loop().connect_accepted_socket(self._connection, sock)
 
     def _connection(self) -> Delegation:
         return Delegation(self._engine, self._latency, self._connections, self._truth.kick)
@@ -129,22 +145,34 @@ class Service:
             yield self._options.metrics, {**pages, "/metrics": self._metrics}
 
     async def _drain(self, truth: asyncio.Future[None]) -> None:
-        """Answer what waits, hand back what is held, close."""
+        """Answer what waits, hand back what is held, hand connections over or close them."""
         self._readiness.draining = True
         for server in self._servers:
             server.close()
-        for connection in list(self._connections):
-            connection.finish()
+        released = self._release()
+        end = monotonic() + DRAIN
+        while len(released) < len(self._connections) and monotonic() < end:
+            await asyncio.sleep(0.005)
+            released += self._release()
         self._truth.stop()
         with suppress(TimeoutError):
             await asyncio.wait_for(asyncio.shield(truth), DRAIN)
+        if released and notify.keeps_descriptors():
+            notify.store(CONNECTION, released)
         for connection in list(self._connections):
             connection.abort()
-        log(INFO, "stopped")
+        for sock in released:
+            sock.close()
+        log(INFO, "stopped", handed_over=len(released))
+
+    def _release(self) -> list[socket.socket]:
+        """The sockets of the connections on which nothing is under way."""
+        return [sock for connection in list(self._connections) if (sock := connection.release())]
 
     def _reload(self) -> None:
         """Take the rules file anew; a bad one leaves the old rules in force."""
         notify.reloading()
+        self._watched.reading()
         try:
             ruleset = read_rules(self._options.rules)
         except (OSError, RulesError) as error:
@@ -163,13 +191,6 @@ class Service:
         self._book.entitled = self._options.name in ruleset.hosts
         if ruleset.hosts and not self._book.entitled:
             log(NOTICE, "no-reserve", name=self._options.name, text=f"the rules' hosts are {' '.join(ruleset.hosts)}")
-
-    async def _watchdog(self) -> None:
-        interval = notify.watchdog_interval()
-        while True:
-            if interval:
-                notify.notify("WATCHDOG=1")
-            await asyncio.sleep(interval or 3600)
 
     def _make_truth(self) -> Truth:
         conninfo = self._options.database
@@ -231,6 +252,7 @@ def note(request: Request, rule: str, mode: str, action: str) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Run the daemon. Exit code 0 after SIGTERM, 1 when it cannot start."""
+    watched = Watched(options.rules)
     try:
         ruleset = read_rules(options.rules)
     except (OSError, RulesError) as error:
@@ -241,7 +263,7 @@ def main(options: argparse.Namespace) -> int:
         return 2
 
     async def run() -> None:
-        await Service(options, ruleset).run()
+        await Service(options, ruleset, watched).run()
 
     from policy_service.loop import run_loop
 

@@ -7,6 +7,8 @@ only when the peer broke the protocol, which is what SMTPD_POLICY_README asks fo
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections import deque
 from time import monotonic_ns
 from typing import cast
@@ -23,7 +25,17 @@ MOST_WAITING = 1000
 class Delegation(asyncio.Protocol):
     """One connection of an smtpd process."""
 
-    __slots__ = ("_busy", "_closing", "_connections", "_engine", "_kick", "_latency", "_parser", "_queue", "_transport")
+    __slots__ = (
+        "_busy",
+        "_connections",
+        "_engine",
+        "_kick",
+        "_latency",
+        "_parser",
+        "_queue",
+        "_released",
+        "_transport",
+    )
 
     def __init__(self, engine: Engine, latency: Latency, connections: set[Delegation], kick: asyncio.Event) -> None:
         self._engine = engine
@@ -33,7 +45,7 @@ class Delegation(asyncio.Protocol):
         self._parser = RequestParser()
         self._queue: deque[Request] = deque()
         self._busy = False
-        self._closing = False
+        self._released = False
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -59,11 +71,16 @@ class Delegation(asyncio.Protocol):
         if not self._busy:
             self._answer()
 
-    def finish(self) -> None:
-        """Close once nothing waits: the service stops."""
-        self._closing = True
-        if not self._busy and self._transport:
-            self._transport.close()
+    def release(self) -> socket.socket | None:
+        """The connection's socket for who takes over, once, when nothing is under way on it. It is not read then."""
+        transport = self._transport
+        if transport is None or self._released or self._busy or self._queue or self._parser.pending:
+            return None
+        if transport.get_write_buffer_size():
+            return None
+        self._released = True
+        transport.pause_reading()
+        return socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
 
     def abort(self) -> None:
         """Close without a reply."""
@@ -96,5 +113,3 @@ class Delegation(asyncio.Protocol):
     def _write(self, data: bytes) -> None:
         if self._transport and not self._transport.is_closing():
             self._transport.write(data)
-            if self._closing and not self._busy and not self._queue:
-                self._transport.close()
