@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from smtpctl.cli.ledger_access import ledger_reader
 from smtpctl.cli.ledger_classify import classify
+from smtpctl.cli.ledger_access import database_options, ledger_reader
+from smtpctl.cli.ledger_import import import_, stop
 from smtpctl.cli.ledger_parse import parse
+from smtpctl.cli.ledger_search import search, top
+from smtpctl.cli.ledger_sql import sql
 from smtpctl.cli.output import JSON_VERSION, print_json
 
-Command = TypeVar("Command", bound=Callable[..., Any])
 #: Seconds between two looks of `tail`.
 _LOOK = 0.5
 
@@ -30,7 +32,8 @@ def ledger() -> None:
       smtpctl ledger show someone@example.com
       smtpctl ledger show 4jX5vT1sY3zJk9D -i inventory/lab.yml --json
       smtpctl ledger tail -i inventory/lab.yml
-      smtpctl ledger parse --json /var/log/mail.log
+      smtpctl ledger search --provider google --status deferred --since 2026-11-20
+      smtpctl ledger import /var/log/mail.log*
     """
 
 
@@ -56,6 +59,8 @@ def _database_options(command: Command) -> Command:
 
 ledger.add_command(parse)
 ledger.add_command(classify)
+for command in (search, top, sql, import_, parse, stop):
+    ledger.add_command(command)
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="For machines.")
 
@@ -64,7 +69,7 @@ _json_option = click.option("--json", "as_json", is_flag=True, help="For machine
 @click.argument("wanted", metavar="ADDRESS|MESSAGE-ID|QUEUE-ID")
 @click.option("--last", default=5, show_default=True, type=click.IntRange(1, 1000), help="Most journeys to show.")
 @_json_option
-@_database_options
+@database_options
 def show(wanted: str, last: int, as_json: bool, database: str | None, inventory: Path) -> None:
     """Show the journey of a message over the hosts: every step, and the time it took.
 
@@ -93,7 +98,7 @@ def show(wanted: str, last: int, as_json: bool, database: str | None, inventory:
 
 @ledger.command()
 @_json_option
-@_database_options
+@database_options
 def tail(as_json: bool, database: str | None, inventory: Path) -> None:
     """Follow attempts and refusals of all hosts as they come in, until interrupted."""
     with ledger_reader(database, inventory) as reader:
@@ -108,7 +113,7 @@ def tail(as_json: bool, database: str | None, inventory: Path) -> None:
 @ledger.command()
 @click.option("--hours", default=24, show_default=True, type=click.IntRange(1), help="How far back.")
 @_json_option
-@_database_options
+@database_options
 def stats(hours: int, as_json: bool, database: str | None, inventory: Path) -> None:
     """Count attempts by stream, provider and status, with the median and 99th percentile of the delay."""
     with ledger_reader(database, inventory) as reader:

@@ -1,12 +1,14 @@
-"""The way to the ledger: the database that is named, or the control host of an inventory."""
+"""The way to the ledger: the database that is named, the control host of an inventory, or the user's own."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, TypeVar
+
+import click
 
 from smtpctl.cli.loading import enter_network_of, load
 from smtpctl.errors import UsageError
@@ -15,28 +17,72 @@ if TYPE_CHECKING:
     from smtpctl.ledger.reader import Reader
 
 
+Command = TypeVar("Command", bound=Callable[..., Any])
+#: The name of the user's own ledger, where a database is asked for.
+OWN = "own"
+
+
+def database_options(command: Command) -> Command:
+    """Where the ledger is."""
+    for option in (
+        click.option(
+            "--database",
+            metavar="URL",
+            envvar="SMTPCTL_LEDGER",
+            help="The database itself, as libpq takes it; `own` for the one that `ledger import` makes here.",
+        ),
+        click.option(
+            "-i",
+            "--inventory",
+            type=click.Path(dir_okay=False, path_type=Path),
+            envvar="SMTPCTL_INVENTORY",
+            default="inventory.yml",
+            show_default=True,
+            help="Inventory whose control host has the ledger. Where there is none, the own one is asked.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @contextmanager
 def ledger_reader(database: str | None, inventory: Path) -> Iterator[Reader]:
     """A reader of the database that was asked for."""
     from smtpctl.ledger.connection import connect
     from smtpctl.ledger.reader import Reader
 
-    if database:
-        with connect(database, application="smtpctl") as connection:
-            yield Reader(connection)
-        return
-    if not inventory.is_file():
+    with ledger_place(database, inventory, "operator") as place, connect(application="smtpctl", **place) as connection:
+        yield Reader(connection)
+
+
+@contextmanager
+def ledger_place(database: str | None, inventory: Path, role: str) -> Iterator[dict[str, Any]]:
+    """libpq's parameters for the database that was asked for, there as ``role`` where it is a fleet's."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    if database not in (None, OWN):
+        yield dict(conninfo_to_dict(database or ""))
+    elif database != OWN and inventory.is_file():
+        with tempfile.NamedTemporaryFile("w", suffix=".pem") as authority:
+            yield _control_database(inventory, authority, role)
+    else:
+        yield dict(conninfo_to_dict(_own(inventory)))
+
+
+def _own(inventory: Path) -> str:
+    from smtpctl.ledger.server import OwnServer, state_folder
+
+    server = OwnServer(state_folder())
+    if not server.exists:
         raise UsageError(
-            f"no inventory {str(inventory)!r}", hint="name it with -i, or give the database itself with --database URL"
+            f"no inventory {str(inventory)!r}, and no ledger of your own yet",
+            hint="name an inventory with -i, or a database with --database, or run: smtpctl ledger import FILE...",
         )
-    with tempfile.NamedTemporaryFile("w", suffix=".pem") as authority:
-        chosen = _control_database(inventory, authority)
-        with connect(application="smtpctl", **chosen) as connection:
-            yield Reader(connection)
+    return server.ready()
 
 
-def _control_database(inventory: Path, authority: IO[str]) -> dict[str, Any]:
-    """How to reach the ledger of an inventory as its reader. The CA's certificate goes to ``authority``: libpq wants a
+def _control_database(inventory: Path, authority: IO[str], role: str) -> dict[str, Any]:
+    """How to reach the ledger of an inventory. The CA's certificate goes to ``authority``: libpq wants a
     file."""
     from smtpctl.model.fleet import Role
 
@@ -51,8 +97,8 @@ def _control_database(inventory: Path, authority: IO[str]) -> dict[str, Any]:
         "host": fleet.host_name(control),
         "hostaddr": fleet.hosts[control].address,
         "dbname": "smtpctl",
-        "user": "operator",
-        "password": secrets["database/operator/password"],
+        "user": role,
+        "password": secrets[f"database/{role}/password"],
         "sslmode": "verify-full",
         "sslrootcert": authority.name,
     }

@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
 
+from psycopg import sql
 from psycopg.rows import RowFactory, class_row, dict_row, tuple_row
 
 from smtpctl.ledger.connection import Connection, statement
@@ -48,6 +49,22 @@ class Names:
         if self._opener is None:
             return {}
         return self._opener.open((bytes(hashed), bytes(public), bytes(sealed)) for hashed, public, sealed in rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Search:
+    """What attempts are looked for; all that is named has to hold."""
+
+    address: str | None = None
+    domain: str | None = None
+    credential: str | None = None
+    stream: str | None = None
+    provider: str | None = None
+    status: str | None = None
+    category: str | None = None
+    text: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +137,26 @@ class Reader:
             found |= more
             value = with_texts(value, partial(revealed, addresses=found))
         return value
+
+    def search(self, wanted: Search, before: tuple[datetime, int] | None, rows: int) -> list[dict[str, Any]]:
+        """The next ``rows`` attempts of what is wanted, the latest first, that come after the row ``before``."""
+        subject = None
+        if wanted.address is not None:
+            subject = self.subject(wanted.address)
+            if subject is None:
+                return []
+        values = {name: getattr(wanted, name) for name in Search.__dataclass_fields__}
+        before_at, before_id = before or (None, None)
+        place = {"subject": subject, "before_at": before_at, "before_id": before_id, "rows": rows}
+        return self.revealed(self._ask(dict, "search", **(values | place)))
+
+    def top(self, what: str, since: datetime, rows: int) -> list[dict[str, Any]]:
+        """The most frequent values of a column of ``ledger.outgoing``; of replies and categories, those of failures."""
+        failed = what in ("reply", "category", "dsn")
+        query = statement("top").format(what=sql.Identifier(what))
+        values = {"since": since, "rows": rows, "failed": failed}
+        with self._connection.cursor(row_factory=dict_row) as cursor:
+            return cursor.execute(query, values).fetchall()
 
     def _of_messages(self, seeds: Iterable[int], last: int) -> Answer:
         return Answer(Gathering(self._ask).journeys(seeds)[:last], [])
