@@ -10,9 +10,8 @@ from typing import Any
 
 import click
 
-from smtpctl.cli.ledger_access import ledger_reader
-from smtpctl.cli.ledger_classify import classify
 from smtpctl.cli.ledger_access import database_options, ledger_reader
+from smtpctl.cli.ledger_classify import classify
 from smtpctl.cli.ledger_import import import_, stop
 from smtpctl.cli.ledger_parse import parse
 from smtpctl.cli.ledger_search import search, top
@@ -37,29 +36,7 @@ def ledger() -> None:
     """
 
 
-def _database_options(command: Command) -> Command:
-    """Where the ledger is: given as such, or the control host of an inventory."""
-    for option in (
-        click.option(
-            "--database", metavar="URL", envvar="SMTPCTL_LEDGER", help="The database itself, as libpq takes it."
-        ),
-        click.option(
-            "-i",
-            "--inventory",
-            type=click.Path(dir_okay=False, path_type=Path),
-            envvar="SMTPCTL_INVENTORY",
-            default="inventory.yml",
-            show_default=True,
-            help="Inventory whose control host has the ledger.",
-        ),
-    ):
-        command = option(command)
-    return command
-
-
-ledger.add_command(parse)
-ledger.add_command(classify)
-for command in (search, top, sql, import_, parse, stop):
+for command in (search, top, sql, import_, parse, classify, stop):
     ledger.add_command(command)
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="For machines.")
