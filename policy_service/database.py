@@ -15,6 +15,7 @@ import socket
 from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
 from importlib.resources import files
 from time import monotonic_ns
 from typing import Any, LiteralString, TypeAlias, TypeVar
@@ -60,9 +61,25 @@ class LostError(Exception):
     """The database did not answer in time."""
 
 
+@cache
 def sql(name: str) -> LiteralString:
     """A statement of ``sql/NAME.sql``: shipped text, never made from anything a user said."""
     return (files("policy_service") / "sql" / f"{name}.sql").read_text(encoding="utf-8")
+
+
+async def connect(conninfo: str) -> Connection:
+    """A connection whose statements are bounded, and whose loss is noticed soon."""
+    return await psycopg.AsyncConnection.connect(
+        conninfo,
+        autocommit=True,
+        connect_timeout=2,
+        application_name="smtpctl-policy",
+        options=SESSION,
+        keepalives_idle=5,
+        keepalives_interval=2,
+        keepalives_count=2,
+        tcp_user_timeout=2000,
+    )
 
 
 class Link:
@@ -87,7 +104,7 @@ class Link:
         try:
             while not self._stopping:
                 try:
-                    connection = await self._connect()
+                    connection = await connect(self._conninfo)
                 except (psycopg.Error, OSError) as error:
                     self._say(WARNING, "database-away", text=_first_line(error))
                     self.counts["connect_failed",] += 1
@@ -108,19 +125,6 @@ class Link:
         self._stopping = True
         self.kick.set()
 
-    async def _connect(self) -> Connection:
-        return await psycopg.AsyncConnection.connect(
-            self._conninfo,
-            autocommit=True,
-            connect_timeout=2,
-            application_name="smtpctl-policy",
-            options=SESSION,
-            keepalives_idle=5,
-            keepalives_interval=2,
-            keepalives_count=2,
-            tcp_user_timeout=2000,
-        )
-
     async def _serve(self, connection: Connection) -> bool:
         """Exchange until the connection is lost; True when it was of use."""
         useful = False
@@ -132,6 +136,7 @@ class Link:
                     await self._leave(connection)
                     return True
                 await self._beat(connection, now)
+                await self._hand_back(connection)
                 if sent := self._book.build(now):
                     await self._exchange(connection, sent)
                 if not self._book.connected:
@@ -151,7 +156,7 @@ class Link:
 
     async def _leave(self, connection: Connection) -> None:
         """Hand back what is held, and lend the share until somebody comes back."""
-        if sent := self._book.build_return():
+        if sent := self._book.build_return(monotonic_ns()):
             await self._exchange(connection, sent)
         if self._book.entitled:
             values = {"process": self._process, "processes": self._book.processes}
@@ -178,6 +183,19 @@ class Link:
             loan.beat_answered(row[0], sent, monotonic_ns(), lent=row[1])
             if not self._book.entitled:
                 loan.next_beat = now + BEAT_EVERY
+
+    async def _hand_back(self, connection: Connection) -> None:
+        """Give back what messages were charged that were not sent."""
+        loan = self._book.loan
+        told = [one for one in self._book.handed_back() if loan.truth_time(one.not_after)]
+        if told:
+            values = {
+                "keys": [one.key for one in told],
+                "nanoseconds": [one.nanoseconds for one in told],
+                "not_after": [loan.truth_time(one.not_after) for one in told],
+            }
+            await self._bounded(connection, connection.execute(sql("hand_back"), values))
+            self.counts["handed_back",] += len(told)
 
     async def _idle(self, *, spoke: bool) -> None:
         """Wait for a reason for the next exchange or heartbeat."""
@@ -213,6 +231,8 @@ class Link:
         self.counts["exchange",] += 1
         self.counts["keys",] += len(sent.keys)
         self.counts["messages",] += len(sent.charges)
+        self.counts["leased",] += sum(key.leased for key in answer.keys)
+        self.counts["returned",] += sum(report.returned for report in sent.exchange.reports)
         self._book.apply(sent, answer)
 
     async def _execute(self, connection: Connection, request: Exchange) -> Answer:
@@ -250,7 +270,7 @@ class Link:
         while True:
             await asyncio.sleep(SWEEP_EVERY)
             with suppress(psycopg.Error, OSError):
-                connection = await self._connect()
+                connection = await connect(self._conninfo)
                 async with connection:
                     await connection.execute(sql("sweep"))
 

@@ -1,187 +1,410 @@
-"""From a request to its answer: the rules in their order, the quotas at DATA, then the stream. Touches no socket.
+"""From a request to its answer: the rules in their order, the quotas, then the stream. Touches no socket.
 
-RCPT checks and charges nothing; DATA charges the whole message once. ``instance`` names a message over all its
-requests: Postfix asks again, with the same one, when a reply got lost, and gets the same answer for no second charge.
+RCPT checks and charges nothing; DATA charges the message's recipients once; END-OF-MESSAGE charges its bytes.
+``instance`` names a message over all its requests: Postfix asks again, with the same one, when a reply got lost, and
+gets the same answer for no second charge.
+
+What does not change from one message of a credential and sender to the next is worked out once (``outlook``). So the
+usual message costs a look at a few attributes, one look-up, and a subtraction a limit.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from functools import partial
+from typing import Protocol
 
+from policy_service.key import Key, spend
 from policy_service.leases import Book, Outcome, Refusal
-from policy_service.protocol import POLICY_REQUEST, Request, reply
-from policy_service.rules import RULES, Rule, quota
-from policy_service.rules.rule import DATA, RCPT
-from policy_service.ruleset import Credential, Ruleset
+from policy_service.message import Message, message_of
+from policy_service.outlook import Outlook, Outlooks, Units
+from policy_service.protocol import POLICY_REQUEST, Request, reply, value_of
+from policy_service.rules import RULES, Context, Rule, invalid_recipients, quota, ramp
+from policy_service.rules.rule import DATA, END, RCPT, acted
+from policy_service.ruleset import Credential, Limit, Ruleset
+from policy_service.standing import Standing
 
 DUNNO = reply("DUNNO")
 #: Whoever asks something else gets an answer all the same, and one that lets no mail through.
 ALIEN = reply("451 4.3.5 The policy service does not know this request")
+#: Another process was asked about some recipients, which only a restart in the middle of a message makes possible.
+TORN = "451 4.3.0 The policy service has not seen all recipients of this message; send it again"
 
-#: How long a message's answer is remembered, at least.
-REMEMBERED = 120_000_000_000
+_HEAD_OF_RCPT = b"\nrequest=" + POLICY_REQUEST + b"\nprotocol_state=RCPT\n"
+_HEAD_OF_DATA = b"\nrequest=" + POLICY_REQUEST + b"\nprotocol_state=DATA\n"
 
-Tell = Callable[[bytes], None]
-Note = Callable[[Request, str, str, str], None]
+#: Answers remembered for being asked again: at a thousand messages a second those of the last 20 seconds at least, and
+#: Postfix waits ten for an answer.
+REMEMBERED = 20_000
 
 
-class _Pending:
-    """A message that waits to be charged, and everyone who asked about it."""
+class Asker(Protocol):
+    """The connection that a request came by, and the message that it is about."""
 
-    __slots__ = ("tells",)
+    message: Message | None
+    #: Whether it ever spoke of END-OF-MESSAGE.
+    ended: bool
 
-    def __init__(self) -> None:
-        self.tells: list[Tell] = []
+    def tell(self, answer: bytes) -> None:
+        """The answer to the request that had to wait."""
+
+
+class Observer(Protocol):
+    """Who is told what an operator wants to know."""
+
+    def decision(self, request: Request, rule: str, mode: str, action: str) -> None:
+        """A decision that is not DUNNO or FILTER; in shadow mode what it would have been."""
+
+    def incident(self, kind: str, credential: str, request: Request, text: str) -> None:
+        """A credential behaves as a stolen one does."""
+
+    def hold(self, credential: str, until: float, reason: str) -> None:
+        """A credential is held from now on."""
 
 
 class Engine:
-    """Rules, quotas and the memory of answered messages of one process.
+    """Rules, quotas and the memory of answered messages of one process. ``standing`` says who is held or suppressed."""
 
-    ``note`` is told of every decision that is not DUNNO or FILTER: request, rule, mode (enforce or shadow), action.
-    """
-
-    def __init__(self, ruleset: Ruleset, book: Book, note: Note) -> None:
+    def __init__(self, ruleset: Ruleset, book: Book, observer: Observer, standing: Standing, wall: float) -> None:
         self.book = book
+        self.standing = standing
+        #: Answers by rule and action, but for the two usual ones, which are plain numbers.
         self.decisions: Counter[tuple[str, ...]] = Counter()
-        self._note = note
-        self._answers: dict[bytes, bytes | _Pending] = {}
-        self._older: dict[bytes, bytes | _Pending] = {}
-        self._turned = 0
-        self.load(ruleset)
+        self.accepted = self.unobjected = 0
+        #: Requests by stage.
+        self.at_rcpt = self.at_data = self.at_end = 0
+        self._observer = observer
+        self._answers: dict[bytes, bytes | list[Asker]] = {}
+        self._older: dict[bytes, bytes | list[Asker]] = {}
+        self._streaks = invalid_recipients.Streaks()
+        self.load(ruleset, wall)
 
-    def load(self, ruleset: Ruleset) -> None:
+    def load(self, ruleset: Ruleset, wall: float) -> None:
         """Go over to other rules. What was charged stays charged."""
         self.ruleset = ruleset
-        self._rules = {
-            stage: tuple(rule for rule in RULES if stage in rule.stages and ruleset.mode(rule.name) != "off")
-            for stage in (RCPT, DATA)
-        }
+        self._wall = wall
+        on = [rule for rule in RULES if ruleset.mode(rule.name) != "off"]
+        self._rules = {stage: tuple(rule for rule in on if stage in rule.stages) for stage in (RCPT, DATA, END)}
         self._quota_mode = ruleset.mode(quota.NAME)
-        self._filters = {name: reply(f"FILTER {c.stream.filter}") for name, c in ruleset.credentials.items()}
+        self._outlooks = Outlooks(ruleset, self.book, tuple(rule for rule in on if rule.once))
+        self._suppressing = ruleset.mode("suppressed") != "off"
 
-    def decide(self, request: Request, tell: Tell, now: int) -> bytes | None:
-        """The reply, or None when ``tell`` will be called with it."""
-        if request.get(b"request") != POLICY_REQUEST:
+    @property
+    def wants_end(self) -> bool:
+        """Whether something is decided at END-OF-MESSAGE."""
+        return self._outlooks.ends
+
+    def tick(self, wall: float) -> None:
+        """Time has passed: what depends on the minute or on held credentials is worked out again."""
+        if self.standing.expire(wall) or int(wall) // 60 != int(self._wall) // 60:
+            self._outlooks.forget()
+        self._wall = wall
+
+    def counts(self) -> dict[tuple[str, ...], int]:
+        """Answers by rule and action."""
+        usual = {("stream", "FILTER"): self.accepted, ("none", "DUNNO"): self.unobjected}
+        return {**self.decisions, **{name: count for name, count in usual.items() if count}}
+
+    def decide(self, block: bytes, asker: Asker, now: int) -> bytes | None:
+        """The reply to a framed request, or None when ``asker`` will be told."""
+        if block.startswith(_HEAD_OF_DATA):
+            return self._at_data(block, asker, now)
+        if block.startswith(_HEAD_OF_RCPT):
+            return self._at_rcpt(block, asker, now)
+        if value_of(block, b"\nrequest=") != POLICY_REQUEST:
             self.decisions["protocol", "451"] += 1
             return ALIEN
-        stage = request.get(b"protocol_state")
-        if stage == RCPT:
-            return self._at_rcpt(request, now)
+        stage = value_of(block, b"\nprotocol_state=")
         if stage == DATA:
-            return self._at_data(request, tell, now)
-        self.decisions["none", "DUNNO"] += 1
+            return self._at_data(block, asker, now)
+        if stage == RCPT:
+            return self._at_rcpt(block, asker, now)
+        if stage == END:
+            return self._at_end(block, asker, now)
+        self.unobjected += 1
         return DUNNO
 
-    def _at_rcpt(self, request: Request, now: int) -> bytes:
-        credential = self._credential(request)
-        if objection := self._objection(RCPT, request, credential):
-            return objection
-        if credential is not None and self._quota_mode == "enforce":
-            units = quota.keys_of(self.book, credential, _sender(request), 1)
-            if refusal := self.book.refusal(units, now):
-                return self._refuse(request, quota.NAME, quota.refusal_text(refusal))
-        self.decisions["none", "DUNNO"] += 1
+    def _outlook(self, block: bytes, now: int) -> Outlook:
+        outlooks = self._outlooks
+        client = value_of(block, b"\nclient_address=") if outlooks.by_client else b""
+        name = (value_of(block, b"\nsasl_username="), value_of(block, b"\nsender="), client)
+        outlook = outlooks.recent.get(name) or outlooks.find(name)
+        if outlook is None:
+            request = Request.framed(block)
+            outlook = outlooks.work_out(name, request, self._context(outlooks.credential(name[0])), now)
+        return outlook
+
+    def _context(self, credential: Credential | None) -> Context:
+        held = self.standing.held.get(credential.name, 0.0) if credential else 0.0
+        return Context(credential, self._wall, held, self.standing.suppressed)
+
+    # RCPT: checks, charges nothing.
+
+    def _at_rcpt(self, block: bytes, asker: Asker, now: int) -> bytes:
+        self.at_rcpt += 1
+        outlook = self._outlook(block, now)
+        if self._to_object(block, outlook):
+            if objection := self._objection(RCPT, Request.framed(block), outlook.credential):
+                return objection
+        elif self._streaks and outlook.credential:
+            self._streaks.valid(outlook.credential.name)
+        if self._quota_mode == "enforce":
+            for key in outlook.keys:
+                # A level that is worth a look; what no limit has left is refused before the message comes.
+                if key.backlog and (refusal := self.book.refusal(outlook.one, now)):
+                    return self._refuse(Request.framed(block), quota.NAME, quota.refusal_text(refusal))
+        if outlook.attends and (header := self._attend(block, asker, outlook)):
+            return header
+        self.unobjected += 1
         return DUNNO
 
-    def _at_data(self, request: Request, tell: Tell, now: int) -> bytes | None:
-        instance = request.get(b"instance")
-        if not instance:
-            return self._decide_data(request, tell, now)
-        self._turn(now)
-        answer = self._answers.get(instance) or self._older.get(instance)
-        if isinstance(answer, _Pending):
-            answer.tells.append(tell)
-            return None
-        if answer is not None:
-            self.decisions["repeated", _word(answer)] += 1
-            return answer
-        return self._first_data(instance, request, tell, now)
+    def _to_object(self, block: bytes, outlook: Outlook) -> bool:
+        """Whether some rule has something to say about a recipient."""
+        if not outlook.plain:
+            return True
+        if outlook.largest and Request.framed(block).number(b"size") > outlook.largest:
+            return True
+        return (
+            self._suppressing
+            and self.standing.any_suppressed
+            and self.standing.suppressed(value_of(block, b"\nrecipient="))
+        )
 
-    def _first_data(self, instance: bytes, request: Request, tell: Tell, now: int) -> bytes | None:
-        pending = _Pending()
-
-        def answered(answer: bytes) -> None:
-            self._answers[instance] = answer
-            for waiting in pending.tells:
-                waiting(answer)
-
-        answer = self._decide_data(request, answered, now)
-        if answer is None:
-            pending.tells.append(tell)
-            self._answers[instance] = pending
-            return None
-        self._answers[instance] = answer
-        return answer
-
-    def _decide_data(self, request: Request, tell: Tell, now: int) -> bytes | None:
-        credential = self._credential(request)
-        if objection := self._objection(DATA, request, credential):
-            return objection
-        if credential is None:
-            # The rule that would have refused is switched off; nobody's mail belongs to no stream.
-            self.decisions["none", "DUNNO"] += 1
-            return DUNNO
-        if self._quota_mode == "off" or not credential.limits:
-            return self._accept(credential)
-        recipients = max(request.number(b"recipient_count"), 1)
-        if text := quota.beyond_burst(credential, recipients):
-            return self._objected(request, quota.NAME, self._quota_mode, text) or self._accept(credential)
-
-        def charged(outcome: Outcome) -> None:
-            tell(self._charged(request, credential, outcome))
-
-        units = quota.keys_of(self.book, credential, _sender(request), recipients)
-        outcome = self.book.charge(units, charged, now)
-        return None if outcome is None else self._charged(request, credential, outcome)
-
-    def _charged(self, request: Request, credential: Credential, outcome: Outcome) -> bytes:
-        if isinstance(outcome, Refusal):
-            text = quota.refusal_text(outcome)
-            return self._objected(request, quota.NAME, self._quota_mode, text) or self._accept(credential)
-        return self._accept(credential)
-
-    def _accept(self, credential: Credential) -> bytes:
-        self.decisions["stream", "FILTER"] += 1
-        # A reload while the message waited may have taken the credential away; its stream is still what it was.
-        return self._filters.get(credential.name) or reply(f"FILTER {credential.stream.filter}")
-
-    def _credential(self, request: Request) -> Credential | None:
-        return self.ruleset.credentials.get(request.text(b"sasl_username").lower())
-
-    def _objection(self, stage: bytes, request: Request, credential: Credential | None) -> bytes | None:
-        for rule in self._rules[stage]:
-            if answer := self._ask(rule, request, credential):
-                return answer
+    def _attend(self, block: bytes, asker: Asker, outlook: Outlook) -> bytes | None:
+        """Note the recipient's provider where a limit needs it, and put the stream's header on the message once."""
+        message = message_of(asker.message, value_of(block, b"\ninstance="))
+        asker.message = message
+        message.note_recipient(value_of(block, b"\nrecipient=").lower(), self.ruleset.provider)
+        if outlook.header and not message.prepended:
+            message.prepended = True
+            self.decisions["stream", "PREPEND"] += 1
+            return outlook.header
         return None
 
-    def _ask(self, rule: Rule, request: Request, credential: Credential | None) -> bytes | None:
-        verdict = rule.check(request, credential)
-        return self._objected(request, rule.name, self.ruleset.mode(rule.name), verdict.action) if verdict else None
+    # DATA: charges messages and recipients.
+
+    def _at_data(self, block: bytes, asker: Asker, now: int) -> bytes | None:
+        self.at_data += 1
+        instance = value_of(block, b"\ninstance=")
+        if instance:
+            known = self._answers.get(instance) or self._older.get(instance)
+            if known is not None:
+                return self._again(known, asker)
+        outlook = self._outlook(block, now)
+        if outlook.simple:
+            units = outlook.ready(value_of(block, b"\nrecipient_count="))
+            if units is not None and spend(units, now):
+                self.accepted += 1
+                self._remember(instance, outlook.accept)
+                return outlook.accept
+        answer = self._decide_data(Request.framed(block), outlook, asker, now)
+        self._remember(instance, [asker] if answer is None else answer)
+        return answer
+
+    def _again(self, known: bytes | list[Asker], asker: Asker) -> bytes | None:
+        """The answer to a question that was asked before."""
+        if isinstance(known, list):
+            known.append(asker)
+            return None
+        self.decisions["repeated", _word(known)] += 1
+        return known
+
+    def _remember(self, instance: bytes, answer: bytes | list[Asker]) -> None:
+        if instance:
+            if len(self._answers) >= REMEMBERED:
+                self._older, self._answers = self._answers, {}
+            self._answers[instance] = answer
+
+    def _decide_data(self, request: Request, outlook: Outlook, asker: Asker, now: int) -> bytes | None:
+        if self._outlooks.ends:
+            self._hand_back_unended(asker, request, now)
+        if objection := self._objection(DATA, request, outlook.credential):
+            return objection
+        if outlook.credential is None:
+            # The rule that would have refused is switched off; nobody's mail belongs to no stream.
+            self.unobjected += 1
+            return DUNNO
+        recipients = max(request.number(b"recipient_count"), 1)
+        units = outlook.units(recipients)
+        if outlook.by_provider:
+            message = message_of(asker.message, request.get(b"instance"))
+            if sum(message.providers.values()) < recipients:
+                return self._refuse(request, quota.NAME, TORN)
+            units = (*units, *self._outlooks.providers(outlook, message.providers, now))
+        if outlook.shadow:
+            self._charge_shadow(request, outlook.shadow, recipients, now)
+        return self._charge(request, outlook, units, asker, now)
+
+    def _charge_shadow(self, request: Request, key: Key, recipients: int, now: int) -> None:
+        """Charge the limit of a ramp that only logs what it would do."""
+
+        def told(outcome: Outcome) -> None:
+            if isinstance(outcome, Refusal):
+                self._objected(request, ramp.NAME, "shadow", quota.refusal_text(outcome))
+
+        outcome = self.book.charge(self._outlooks.known([(key, recipients)], now), told, now)
+        if outcome is not None:
+            told(outcome)
+
+    # END-OF-MESSAGE: charges bytes.
+
+    def _at_end(self, block: bytes, asker: Asker, now: int) -> bytes | None:
+        self.at_end += 1
+        asker.ended = True
+        instance = value_of(block, b"\ninstance=")
+        ended = instance + b"\n" if instance else b""
+        known = self._answers.get(ended) or self._older.get(ended)
+        if known is not None:
+            return self._again(known, asker)
+        request, outlook = Request.framed(block), self._outlook(block, now)
+        answer = self._objection(END, request, outlook.credential)
+        if answer is not None:
+            self._hand_back(asker, instance, now)
+        elif outlook.at_end:
+            size = request.number(b"size")
+            units = tuple((key, size) for key in outlook.at_end if size)
+            answer = self._charge(request, outlook, units, asker, now)
+        else:
+            answer = self._accept(request, outlook, asker)
+        self._remember(ended, [asker] if answer is None else answer)
+        return answer
+
+    def _hand_back_unended(self, asker: Asker, request: Request, now: int) -> None:
+        """A connection that goes on to another message has ended the one before: without its end, it was not sent.
+
+        Only where this very connection asks at END-OF-MESSAGE too: another one's ends are not seen here.
+        """
+        if asker.ended and asker.message and asker.message.instance != request.get(b"instance"):
+            self._hand_back(asker, asker.message.instance, now)
+
+    def _hand_back(self, asker: Asker, instance: bytes, now: int) -> None:
+        """Give back what a message was charged at DATA: it is not sent."""
+        message = asker.message
+        if message and message.instance == instance and message.charged:
+            self.book.hand_back(message.charged, message.charged_at, now)
+            self.decisions["quota", "handed-back"] += 1
+            message.charged = ()
+
+    # What both charging stages share.
+
+    def _charge(self, request: Request, outlook: Outlook, units: Units, asker: Asker, now: int) -> bytes | None:
+        """Charge all of ``units``, or none and refuse. None: ``asker`` and who asks again will be told."""
+        for key, count in units:
+            if isinstance(key.limit, Limit) and (text := quota.beyond_burst(key.limit, count)):
+                return self._objected(request, _rule_of(key), self._quota_mode, text) or self._accept(
+                    request, outlook, asker
+                )
+        units = self._outlooks.known(units, now)
+        charged = partial(self._told, request, outlook, units, asker, now)
+        outcome = self.book.charge(units, charged, now) if units else None
+        if units and outcome is None:
+            return None
+        return self._charged(request, outlook, units, asker, now, outcome)
+
+    def _told(self, request: Request, outlook: Outlook, units: Units, asker: Asker, now: int, outcome: Outcome) -> None:
+        """The answer of the truth, or of the reserve, to a message that had to wait."""
+        answer = self._charged(request, outlook, units, asker, now, outcome)
+        instance = request.get(b"instance")
+        if instance and request.get(b"protocol_state") == END:
+            instance += b"\n"
+        waiting = self._answers.get(instance) or self._older.get(instance)
+        self._remember(instance, answer)
+        for one in waiting if isinstance(waiting, list) else [asker]:
+            one.tell(answer)
+
+    def _charged(
+        self, request: Request, outlook: Outlook, units: Units, asker: Asker, now: int, outcome: Outcome | None
+    ) -> bytes:
+        if isinstance(outcome, Refusal):
+            text = quota.refusal_text(outcome)
+            mode = self._quota_mode
+            if objection := self._objected(request, _rule_of(outcome.key), mode, text):
+                if request.get(b"protocol_state") == END:
+                    self._hand_back(asker, request.get(b"instance"), now)
+                return objection
+        elif self._outlooks.ends and request.get(b"protocol_state") == DATA:
+            asker.message = message_of(asker.message, request.get(b"instance"))
+            asker.message.charged, asker.message.charged_at = units, now
+        return self._accept(request, outlook, asker)
+
+    def _accept(self, request: Request, outlook: Outlook, asker: Asker) -> bytes:
+        if request.get(b"protocol_state") == END:
+            self.unobjected += 1
+            if asker.message and asker.message.instance == request.get(b"instance"):
+                # It is sent: what it was charged stays.
+                asker.message.charged = ()
+            return DUNNO
+        self.accepted += 1
+        return outlook.accept
+
+    # What rules object.
+
+    def _objection(self, stage: bytes, request: Request, credential: Credential | None) -> bytes | None:
+        """The answer of the first rule that refuses; of one that holds the message where none refuses."""
+        context = self._context(credential)
+        held: bytes | None = None
+        for rule in self._rules[stage]:
+            answer = self._ask(rule, stage, request, context)
+            if answer is None:
+                continue
+            if not answer.startswith(b"action=HOLD"):
+                return answer
+            held = held or answer
+        return held
+
+    def _ask(self, rule: Rule, stage: bytes, request: Request, context: Context) -> bytes | None:
+        verdict = rule.check(request, context)
+        if verdict is None:
+            return None
+        action = acted(verdict.action, self.ruleset.actions.get(rule.name, ""))
+        if action.startswith("HOLD "):
+            if stage != RCPT:
+                # It was put on hold at RCPT. Here stands the FILTER that it leaves by when it is released.
+                return None
+            action = action.replace("HOLD 5.7.1 ", "HOLD ")
+        answer = self._objected(request, rule.name, self.ruleset.mode(rule.name), action)
+        if answer is not None and context.credential is not None:
+            self._watch(rule.name, request, context.credential, action)
+        return answer
+
+    def _watch(self, rule: str, request: Request, credential: Credential, action: str) -> None:
+        """Raise what looks like a stolen credential; hold one that names invalid recipients in a row."""
+        if rule in ("client", "sender"):
+            self._observer.incident(rule, credential.name, request, action)
+        if rule != "suppressed":
+            return
+        mode = self.ruleset.mode(invalid_recipients.NAME)
+        setting = self.ruleset.invalid_recipients if mode != "off" else None
+        count = self._streaks.invalid(credential.name, setting)
+        if not count or setting is None:
+            return
+        text = f"{count} invalid recipients in a row"
+        self._objected(request, invalid_recipients.NAME, mode, f"HOLD {text}")
+        if mode == "enforce":
+            until = self._wall + setting.hold
+            self.standing.hold({**self.standing.held, credential.name: until})
+            self._outlooks.forget()
+            self._observer.incident(invalid_recipients.NAME, credential.name, request, text)
+            self._observer.hold(credential.name, until, text)
 
     def _objected(self, request: Request, rule: str, mode: str, action: str) -> bytes | None:
         """The refusal, or None in shadow mode, which only notes it."""
         if mode == "shadow":
-            self.decisions[f"{rule}-shadow", action.partition(" ")[0]] += 1
-            self._note(request, rule, mode, action)
+            self._observer.decision(request, rule, mode, action)
+            self.decisions[f"{rule}-shadow", action.split(maxsplit=1)[0]] += 1
             return None
         return self._refuse(request, rule, action)
 
     def _refuse(self, request: Request, rule: str, action: str) -> bytes:
-        self.decisions[rule, action.partition(" ")[0]] += 1
-        self._note(request, rule, "enforce", action)
-        return reply(action)
-
-    def _turn(self, now: int) -> None:
-        """Forget the answers of the round before the last."""
-        if now - self._turned >= REMEMBERED:
-            self._older, self._answers = self._answers, {}
-            self._turned = now
+        self._observer.decision(request, rule, "enforce", action)
+        answer = reply(action)
+        self.decisions[rule, _word(answer)] += 1
+        return answer
 
 
-def _sender(request: Request) -> str:
-    # Local parts are compared without case: another spelling must not be another limit.
-    return request.text(b"sender").lower()
+def _rule_of(key: Key) -> str:
+    """The rule that a key's limit belongs to."""
+    return ramp.NAME if isinstance(key.limit, Limit) and key.limit.ramp else quota.NAME
 
 
 def _word(answer: bytes) -> str:

@@ -36,6 +36,9 @@ LONGEST_BACKLOG = 100 * 365 * 86400 * SECOND
 #: One part in so many of the rate is made of the processes' shares.
 SHARED = 2
 
+#: Most units of one reserve, of a limit in bytes: it passes through a 32-bit integer.
+LARGEST_RESERVE = 2**30
+
 #: What all reserves of a limit together may cost of its rate, in thousandths.
 RESERVE_PER_MILLE = 5
 
@@ -54,17 +57,15 @@ class Shape:
     generation: int
     reserve: int
     share: int
-
-    @property
-    def leasable(self) -> bool:
-        """Whether permits of this limit may be leased ahead of their use."""
-        return self.window >= SHORTEST_LEASED_WINDOW
+    #: Whether permits may be leased ahead of their use.
+    leasable: bool
 
 
-def shape(count: int, seconds: int, burst: int, processes: int) -> Shape:
+def shape(count: int, seconds: int, burst: int, processes: int, *, strict: bool = False) -> Shape:
     """Given ``count per seconds, burst``, shared by ``processes``, return the arithmetic's constants.
 
-    Raise ValueError where the burst is not within 1 and the count.
+    ``strict``: nothing is leased ahead, every message is the truth's decision. Raise ValueError where the burst is not
+    within 1 and the count.
     """
     if count < 1 or seconds < 1 or processes < 1:
         raise ValueError(f"count {count}, seconds {seconds} and processes {processes} must be 1 or more")
@@ -85,13 +86,14 @@ def shape(count: int, seconds: int, burst: int, processes: int) -> Shape:
         generation=max(window // 20, SECOND // 2),
         reserve=reserve,
         share=interval * SHARED * processes if reserve else 0,
+        leasable=window >= SHORTEST_LEASED_WINDOW and not strict,
     )
 
 
 def reserve_of(count: int, burst: int, processes: int) -> int:
     """Units that each process may keep aside: half a per cent of the rate's share, one unit where 1 % allows it."""
     steps = count - burst + 1
-    reserve = steps * RESERVE_PER_MILLE // (1000 * processes)
+    reserve = min(steps * RESERVE_PER_MILLE // (1000 * processes), LARGEST_RESERVE)
     if reserve == 0 and steps >= 100 * processes:
         return 1
     return reserve

@@ -31,8 +31,8 @@ class UnclearError(Exception):
     """The field cannot be read in one way only; the text says what is wrong with it."""
 
 
-def domains(value: bytes) -> list[str]:
-    """Given the value of an originator field, return the domain of each of its addresses, in lower case.
+def addresses(value: bytes) -> list[str]:
+    """Given the value of an originator field, return each of its addresses, in lower case.
 
     Raise UnclearError where the value is anything but a plain list of mailboxes.
     """
@@ -70,14 +70,14 @@ def objection(headers: Iterable[tuple[bytes, bytes]], may_use: Callable[[str], b
 
 def _field_objection(title: str, value: bytes, may_use: Callable[[str], bool], owner: str) -> str | None:
     try:
-        found = domains(value)
+        found = addresses(value)
     except UnclearError as error:
         return f"The {title} field is not a plain address such as Name <local@domain>: {error}"
     if title != "From" and len(found) != 1 and title.endswith("Sender"):
         return f"The {title} field has {len(found)} addresses; it may have one"
-    for domain in found:
-        if not may_use(domain):
-            return f"Credential {owner} may not use {domain} in the {title} field"
+    for address in found:
+        if not may_use(address):
+            return f"Credential {owner} may not use {address} in the {title} field"
     return None
 
 
@@ -98,7 +98,7 @@ class _Reader:
         return found
 
     def _mailbox(self) -> str:
-        """``local@domain`` or ``Display Name <local@domain>``; returns the domain."""
+        """``local@domain`` or ``Display Name <local@domain>``; returns the address."""
         self._skip()
         start = self._at
         match = _ADDRESS.match(self._text, self._at)
@@ -106,7 +106,7 @@ class _Reader:
             self._at = match.end()
             self._skip()
             if self._peek() in ("", ","):
-                return self._domain(match)
+                return self._address(match)
             self._at = start
         self._display_name()
         if self._peek() != "<":
@@ -119,7 +119,7 @@ class _Reader:
             raise UnclearError("between < and > stands no plain local@domain")
         self._at = match.end() + 1
         self._skip()
-        return self._domain(match)
+        return self._address(match)
 
     def _display_name(self) -> None:
         while True:
@@ -163,12 +163,12 @@ class _Reader:
             self._at += 1
         raise UnclearError("a comment is not closed")
 
-    def _domain(self, match: re.Match[str]) -> str:
+    def _address(self, match: re.Match[str]) -> str:
         if "=?" in match[0]:
             raise UnclearError("an address is written as an encoded word")
         if len(match[0]) > 320 or any(label.startswith("-") or label.endswith("-") for label in match[1].split(".")):
             raise UnclearError("an address has no proper domain")
-        return match[1].lower()
+        return match[0].lower()
 
     def _peek(self) -> str:
         return self._text[self._at : self._at + 1]

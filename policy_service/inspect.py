@@ -8,8 +8,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from time import gmtime, strftime, time
 
 import psycopg
 from psycopg.rows import TupleRow
@@ -18,12 +19,16 @@ from policy_service.database import SESSION, sql
 from policy_service.header_from import objection
 from policy_service.levels import Level, Row, level, limit_of
 from policy_service.protocol import POLICY_REQUEST, Request
-from policy_service.rules import HEADER_FROM, RULES, quota
-from policy_service.ruleset import Credential, RulesError, Ruleset
+from policy_service.rules import HEADER_FROM, RULES, Context, quota, ramp
+from policy_service.rules.rule import acted
+from policy_service.ruleset import Credential, Limit, RulesError, Ruleset
 from policy_service.serve import read_rules
 
 #: Version of every JSON answer. Readers ignore members that they do not know.
 JSON_VERSION = 1
+
+#: How the key of a held credential begins.
+HELD = "held:"
 
 
 def arguments_of_explain(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +36,9 @@ def arguments_of_explain(parser: argparse.ArgumentParser) -> None:
     _common(parser)
     parser.add_argument("--credential", required=True, help="who signs in")
     parser.add_argument("--sender", required=True, help="envelope sender")
+    parser.add_argument("--recipient", default="", help="one of its recipients")
+    parser.add_argument("--client", default="", help="address that it is submitted from")
+    parser.add_argument("--size", type=int, default=0, help="bytes of the message")
     parser.add_argument("--recipients", type=int, default=1, help="recipients of the message")
     parser.add_argument("--from", dest="header_from", help="value of the header From; default: the sender")
 
@@ -73,9 +81,11 @@ def _explain(options: argparse.Namespace, ruleset: Ruleset) -> int:
     request = _request(options)
     credential = ruleset.credentials.get(options.credential.lower())
     rules = []
+    context = _context(options, credential)
     for rule in RULES:
-        verdict = rule.check(request, credential)
-        rules.append(_view(ruleset, rule.name, rule.description, verdict.action if verdict else None))
+        verdict = rule.check(request, context)
+        action = acted(verdict.action, ruleset.actions.get(rule.name, "")) if verdict else None
+        rules.append(_view(ruleset, rule.name, rule.description, action))
     text = None
     if credential is not None:
         value = (options.header_from or options.sender).encode()
@@ -83,9 +93,14 @@ def _explain(options: argparse.Namespace, ruleset: Ruleset) -> int:
     rules.append(
         _view(ruleset, HEADER_FROM, "The header From belongs to the credential.", text and f"550 5.7.1 {text}")
     )
-    levels = _levels_of(options, ruleset, credential) if credential else []
-    rules.append(_view(ruleset, quota.NAME, quota.DESCRIPTION, _quota_view(credential, levels, options.recipients)))
+    levels = []
+    for name, description, limits in _limits_of(ruleset, credential, context.wall):
+        found = list(_levels_of(options, ruleset, limits, _owners(options, ruleset, credential)))
+        rules.append(_view(ruleset, name, description, _quota_view(options, limits, found)))
+        levels += found
     objections = [str(view["objection"]) for view in rules if view["objection"] and view["mode"] == "enforce"]
+    # A message that is held is charged and gets its pool all the same.
+    objections.sort(key=lambda text: text.startswith("HOLD "))
     answer = objections[0] if objections else f"FILTER {credential.stream.filter}" if credential else "DUNNO"
     document = {"rules": rules, "quotas": [one.as_json() for one in levels], "answer": answer}
     if options.json:
@@ -104,7 +119,10 @@ def _request(options: argparse.Namespace) -> Request:
         b"protocol_state": b"DATA",
         b"sasl_username": options.credential.encode(),
         b"sender": options.sender.encode(),
+        b"recipient": options.recipient.encode(),
         b"recipient_count": str(options.recipients).encode(),
+        b"client_address": options.client.encode(),
+        b"size": str(options.size).encode(),
     }
     return Request(b"\n".join(name + b"=" + value.replace(b"\n", b"") for name, value in values.items()))
 
@@ -113,40 +131,95 @@ def _view(ruleset: Ruleset, name: str, description: str, text: str | None) -> di
     return {"rule": name, "mode": ruleset.mode(name), "description": description, "objection": text}
 
 
-def _quota_view(credential: Credential | None, levels: list[Level], recipients: int) -> str | None:
-    if credential is None:
-        return None
-    if text := quota.beyond_burst(credential, recipients):
-        return text
+def _context(options: argparse.Namespace, credential: Credential | None) -> Context:
+    """What the rules look at beside the request, out of the database."""
+    wall = time()
+    held = _held(options).get(credential.name, 0.0) if credential else 0.0
+
+    def suppressed(recipient: bytes) -> bool:
+        with _connect(options) as connection:
+            row = connection.execute(sql("is_suppressed"), {"recipient": recipient.decode()}).fetchone()
+        return bool(row and row[0])
+
+    return Context(credential, wall, held, suppressed)
+
+
+def _limits_of(
+    ruleset: Ruleset, credential: Credential | None, wall: float
+) -> Iterator[tuple[str, str, tuple[Limit, ...]]]:
+    """The rules of limits: name, description, and the limits in force."""
+    day = ramp.limit_of_day(credential, wall, ruleset.processes) if credential else None
+    yield quota.NAME, quota.DESCRIPTION, credential.limits if credential else ()
+    yield ramp.NAME, ramp.DESCRIPTION, (day,) if day else ()
+
+
+def _owners(options: argparse.Namespace, ruleset: Ruleset, credential: Credential | None) -> dict[str, str]:
+    sender = options.sender.lower()
+    return {
+        "credential": credential.name if credential else "",
+        "sender": sender,
+        "domain": sender.rpartition("@")[2],
+        "client": options.client,
+        "stream": credential.stream.name if credential else "",
+        "provider": ruleset.provider(options.recipient.lower().rpartition("@")[2]),
+    }
+
+
+def _quota_view(options: argparse.Namespace, limits: Sequence[Limit], levels: Sequence[Level]) -> str | None:
+    for limit in limits:
+        if text := quota.beyond_burst(limit, quota.units_of(limit, options.recipients, options.size)):
+            return text
     full = [one for one in levels if one.retry]
     return f"450 4.7.1 Limit of {full[0].limit} reached; retry in {full[0].retry} s" if full else None
 
 
-def _levels_of(options: argparse.Namespace, ruleset: Ruleset, credential: Credential) -> list[Level]:
-    found = []
-    for limit in credential.limits:
-        key = limit.bucket(credential.name if limit.key == "credential" else options.sender.lower())
+def _levels_of(
+    options: argparse.Namespace, ruleset: Ruleset, limits: Sequence[Limit], owners: Mapping[str, str]
+) -> Iterator[Level]:
+    for limit in limits:
+        key = limit.bucket(owners)
         rows = {row.key: row for row in _rows(options, ruleset, key)}
-        found.append(level(key, limit, rows.get(key), quota.units_of(limit, options.recipients)))
-    return found
+        yield level(key, limit, rows.get(key), quota.units_of(limit, options.recipients, options.size))
 
 
 def _quota(options: argparse.Namespace, ruleset: Ruleset) -> int:
     if options.do == "show":
         levels = []
         for row in _rows(options, ruleset, options.key):
-            if limit := limit_of(ruleset, row.key):
+            if limit := limit_of(ruleset, row.key, time()):
                 levels.append(level(row.key, limit, row))
+        held = _held(options)
         if options.json:
-            _print_json({"quotas": [one.as_json() for one in levels]})
-        else:
-            _print_levels(levels)
+            _print_json({"quotas": [one.as_json() for one in levels], "held": held})
+            return 0
+        _print_levels(levels)
+        for credential, until in held.items():
+            if options.key in f"{HELD}{credential}":
+                sys.stdout.write(f"{HELD}{credential}: held until {strftime('%Y-%m-%d %H:%M:%S', gmtime(until))} UTC\n")
         return 0
+    if options.key.startswith(HELD):
+        return _release(options)
     return _forgive(options, ruleset)
 
 
+def _release(options: argparse.Namespace) -> int:
+    """End a credential's hold; the messages that are held already are released with postsuper(1)."""
+    if options.do != "reset":
+        sys.stderr.write(f"error: a hold is not a number\nHINT: quota reset {options.key}\n")
+        return 2
+    with _connect(options) as connection:
+        ended = connection.execute(sql("release"), {"credential": options.key.removeprefix(HELD)}).rowcount
+    sys.stdout.write(f"{options.key}: {'held no longer' if ended else 'is not held'}\n")
+    return 0
+
+
+def _held(options: argparse.Namespace) -> dict[str, float]:
+    with _connect(options) as connection:
+        return {str(name): float(until) for name, until in connection.execute(sql("held"), {"now": time()})}
+
+
 def _forgive(options: argparse.Namespace, ruleset: Ruleset) -> int:
-    limit = limit_of(ruleset, options.key)
+    limit = limit_of(ruleset, options.key, time())
     if limit is None:
         sys.stderr.write(f"error: {options.key!r} is not a key of a limit\nHINT: quota show names them\n")
         return 2
@@ -165,7 +238,7 @@ def _forgive(options: argparse.Namespace, ruleset: Ruleset) -> int:
 
 
 def _rows(options: argparse.Namespace, ruleset: Ruleset, part: str) -> list[Row]:
-    values = {"part": part, "processes": max(len(ruleset.hosts), 1)}
+    values = {"part": part, "processes": ruleset.processes}
     with _connect(options) as connection:
         return [Row(*row) for row in connection.execute(sql("levels"), values).fetchall()]
 

@@ -11,13 +11,13 @@ Time is this process's monotonic clock in nanoseconds, handed in. A lease's end 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from math import exp
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
-from policy_service.exchange import Answer, Ask, Exchange, KeyAnswer, Report
-from policy_service.gcra import SECOND, Shape, wait
-from policy_service.loan import Loan
+from policy_service.exchange import Answer, Ask, Exchange, KeyAnswer
+from policy_service.gcra import SECOND, Shape
+from policy_service.key import LEVEL_BELIEVED, Key, spend
+from policy_service.loan import LATE, Loan
 
 #: A message waits for the truth no longer than this; then the reserve decides. Well under the 250 ms that every reply
 #: is promised within, since whoever looks at the clock does so a little late.
@@ -27,9 +27,6 @@ LONGEST_WAIT = 190_000_000
 #: stalls now and then, and is all right after it.
 PATIENCE = SECOND
 
-#: What the truth said of a key's level is believed this long for refusing without asking again.
-LEVEL_BELIEVED = SECOND
-
 #: A key that was not asked for so long hands its permits back.
 IDLE = 2 * SECOND
 
@@ -37,86 +34,18 @@ IDLE = 2 * SECOND
 #: its share would have refilled it, in a fiftieth of the window at most: being forgotten gives nobody a second reserve.
 FORGOTTEN = 900 * SECOND
 
+#: A key without a reserve knows nothing that the truth does not; it is forgotten after so long.
+FORGOTTEN_EMPTY = 10 * SECOND
+
 #: What a client is told where only the database can say more.
 LOOK_AGAIN = 60 * SECOND
 
-#: Keys looked at for forgetting in one round of housekeeping, so that it takes no noticeable time.
-SWEPT_AT_ONCE = 1000
+#: Keys looked at in one round of housekeeping, so that it takes no noticeable time: those that hold leases, and any.
+TENDED_AT_ONCE = 2000
+SWEPT_AT_ONCE = 5000
 
 #: Most messages and keys of one exchange, so that one statement stays within milliseconds.
 LARGEST_EXCHANGE = 500
-
-#: Demand is what was charged in about so long, and below so many units it is never leased ahead: a key that is asked
-#: for now and then is exact on whichever host it is used.
-DEMAND_MEMORY = 4 * SECOND
-LEAST_DEMAND = 3.0
-
-
-@dataclass(slots=True)
-class Lease:
-    """Permits of one generation. ``spent`` of them were used and not yet reported."""
-
-    generation: int
-    available: int
-    spent: int
-    end: int
-
-
-@dataclass(slots=True, eq=False)
-class Key:
-    """What this process knows of one key. ``limit`` is the caller's own name for it."""
-
-    name: str
-    shape: Shape
-    limit: object
-    leases: list[Lease] = field(default_factory=list)
-    reserve: int = 0
-    backlog: int = 0
-    backlog_at: int = -LEVEL_BELIEVED
-    used: int = 0
-    demand: float = 0.0
-    demand_at: int = 0
-    unreported_since: int = 0
-    refilled: int = 0
-
-    def available(self, now: int) -> int:
-        """Leased permits that may be spent now. Those past their end are gone: the truth has charged them."""
-        leases = self.leases
-        if not leases:
-            return 0
-        if leases[0].end <= now:
-            leases = self.leases = [lease for lease in leases if lease.end > now]
-        return leases[0].available if len(leases) == 1 else sum(lease.available for lease in leases)
-
-    def spend(self, units: int, now: int) -> None:
-        """Use ``units`` permits, the oldest first; ``available`` has said that there are so many."""
-        for lease in self.leases:
-            taken = min(units, lease.available)
-            lease.available -= taken
-            lease.spent += taken
-            units -= taken
-        self.unreported_since = self.unreported_since or now
-
-    def note_demand(self, units: int, now: int) -> None:
-        """Keep the units that were charged lately, older ones counting less and less."""
-        self.demand = self.demand * exp((self.demand_at - now) / DEMAND_MEMORY) + units
-        self.demand_at = now
-
-    def wanted(self, now: int) -> int:
-        """Permits to lease ahead: about two seconds' demand, none for a key that is asked for now and then."""
-        demand = self.demand * exp((self.demand_at - now) / DEMAND_MEMORY)
-        return int(demand / 2) if self.shape.leasable and demand >= LEAST_DEMAND else 0
-
-    def roomy(self, now: int) -> bool:
-        """Whether less than half of the burst was taken when the truth spoke last, and that was not long ago."""
-        return now - self.backlog_at <= LEVEL_BELIEVED and 2 * self.backlog < self.shape.burst * self.shape.interval
-
-    def refusal(self, units: int, now: int) -> int:
-        """Nanoseconds until ``units`` fit by what the truth said last; 0 when they may, or nothing recent is known."""
-        age = now - self.backlog_at
-        if age > LEVEL_BELIEVED or not self.backlog:
-            return 0
-        return wait(max(self.backlog - age, 0), units, self.shape.interval, self.shape.burst)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +70,7 @@ Outcome = _Granted | Refusal
 class Charge:
     """One message that waits to be charged: units by key, and who is told."""
 
-    units: list[tuple[Key, int]]
+    units: Sequence[tuple[Key, int]]
     tell: Callable[[Outcome], None]
     deadline: int
     told: bool = False
@@ -151,6 +80,15 @@ class Charge:
         if not self.told:
             self.told = True
             self.tell(outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class HandBack:
+    """Nanoseconds of a key's rate that the truth may take off again, unless it hears of it after ``not_after``."""
+
+    key: str
+    nanoseconds: int
+    not_after: int
 
 
 @dataclass(slots=True, eq=False)
@@ -177,29 +115,33 @@ class Book:
         self._unanswered: deque[Charge] = deque()
         self._due: dict[Key, None] = {}
         self._leased: dict[Key, None] = {}
+        self._handed_back: list[HandBack] = []
+        self._to_tend: list[Key] = []
         self._to_sweep: list[Key] = []
 
-    def key(self, name: str, shape: Shape, limit: object) -> Key:
+    def key(self, name: str, shape: Shape, limit: object, now: int) -> Key:
         """The key of that name, made when it is new; a changed limit takes effect at once."""
         key = self.keys.get(name)
         if key is None:
-            key = self.keys[name] = Key(name, shape, limit)
-        elif key.shape is not shape:
+            key = self.keys[name] = Key(name, shape, limit, now)
+        elif key.limit is not limit:
             key.shape, key.limit = shape, limit
             key.reserve = min(key.reserve, shape.reserve)
         return key
 
-    def charge(self, units: list[tuple[Key, int]], tell: Callable[[Outcome], None], now: int) -> Outcome | None:
+    def knows(self, key: Key) -> bool:
+        """Whether ``key`` is still the one of its name; one that was forgotten meanwhile may not be charged."""
+        return self.keys.get(key.name) is key
+
+    def charge(self, units: Sequence[tuple[Key, int]], tell: Callable[[Outcome], None], now: int) -> Outcome | None:
         """Charge a message now, or return None and ``tell`` later. All of its keys are charged, or none."""
         covered = True
         for key, count in units:
-            key.used = now
-            if key.available(now) < count:
-                covered = False
+            key.note_demand(0, now)
+            covered &= key.cover(count, now)
         if covered:
-            for key, count in units:
-                key.note_demand(count, now)
-                key.spend(count, now)
+            spend(units, now)
+            for key, _ in units:
                 self._watch(key, now)
             return GRANTED
         if refusal := self.refusal(units, now):
@@ -215,9 +157,29 @@ class Book:
         """The refusal that is certain without asking the truth, if there is one."""
         for key, count in units:
             needed = key.refusal(count, now)
-            if needed and key.available(now) < count:
+            if needed and not key.cover(count, now):
                 return Refusal(key, needed)
         return None
+
+    def hand_back(self, units: Iterable[tuple[Key, int]], charged_at: int, now: int) -> None:
+        """A message that was charged at ``charged_at`` is not sent. What is certain to be left of its charge goes back.
+
+        Permits of a lease that nobody was told of yet are simply not spent. A charge of the truth's has decayed by the
+        time that passed at most: only what lies beyond is taken off, so the key never stands better than if the message
+        had not come.
+        """
+        for key, count in units:
+            key.settle(now)
+            key.backlog = 0
+            if not key.unspend(count, now):
+                left = count * key.shape.interval - (now - charged_at) - LATE
+                if left > 0:
+                    self._handed_back.append(HandBack(key.name, left, now + LATE))
+
+    def handed_back(self) -> list[HandBack]:
+        """What the truth is to be told, once."""
+        told, self._handed_back = self._handed_back, []
+        return sorted(told, key=lambda one: one.key.encode())
 
     @property
     def waiting(self) -> int:
@@ -226,8 +188,8 @@ class Book:
 
     @property
     def due(self) -> bool:
-        """Whether some key would like to lease ahead or to report."""
-        return bool(self._due)
+        """Whether some key would like to lease ahead or to report, or something is handed back."""
+        return bool(self._due or self._handed_back)
 
     def build(self, now: int) -> Sent | None:
         """The next exchange, or None when there is nothing to say. What it returns or reports is out of hand now."""
@@ -242,22 +204,19 @@ class Book:
         charged = {key for charge in charges for key, _ in charge.units}
         return self._write(sorted(keys, key=lambda key: key.name.encode()), charged, charges, now)
 
-    def build_return(self) -> Sent | None:
+    def build_return(self, now: int) -> Sent | None:
         """An exchange that hands back everything, for shutdown."""
-        keys = sorted((key for key in self.keys.values() if key.leases), key=lambda key: key.name.encode())
-        return self._write(keys, set(keys), [], 0, final=True) if keys else None
+        keys = sorted((key for key in self.keys.values() if key.holding), key=lambda key: key.name.encode())
+        return self._write(keys, set(keys), [], now, final=True) if keys else None
 
     def apply(self, sent: Sent, answer: Answer) -> None:
         """Take what the truth granted, and tell the messages."""
         for key, state in zip(sent.keys, answer.keys, strict=True):
             self._take(key, state, sent.at)
-            if key.leases:
-                self._leased[key] = None
         for charge, verdict in zip(sent.charges, answer.verdicts, strict=True):
             if verdict.refused_by < 0:
                 for key, count in charge.units:
-                    # Noted as of the sending, which keeps a key's moments in order enough for an average.
-                    key.note_demand(count, max(sent.at, key.demand_at))
+                    key.note_demand(count, sent.at)
                 charge.answer(GRANTED)
             else:
                 charge.answer(Refusal(sent.keys[verdict.refused_by], verdict.wait))
@@ -283,32 +242,51 @@ class Book:
 
     def tend(self, now: int) -> None:
         """Housekeeping, a few times a second: reports that are due, idle permits back, keys without use forgotten."""
-        for key in list(self._leased):
-            key.available(now)
-            late = key.unreported_since and now - key.unreported_since >= _report_after(key.shape)
-            if not key.leases:
-                del self._leased[key]
-            elif late or now - key.used >= IDLE:
-                self._due[key] = None
+        if not self._to_tend:
+            self._to_tend = list(self._leased)
+        for key in self._to_tend[-TENDED_AT_ONCE:]:
+            self._tend(key, now)
+        del self._to_tend[-TENDED_AT_ONCE:]
         if not self._to_sweep:
             self._to_sweep = list(self.keys.values())
         for key in self._to_sweep[-SWEPT_AT_ONCE:]:
-            if not key.leases and now - key.used >= max(FORGOTTEN, key.shape.window // 50):
-                self.keys.pop(key.name, None)
-                self._due.pop(key, None)
+            self._sweep(key, now)
         del self._to_sweep[-SWEPT_AT_ONCE:]
+
+    def _tend(self, key: Key, now: int) -> None:
+        key.settle(now)
+        if now >= key.until:
+            key.cover(0, now)
+        holding = key.holding
+        if holding is None:
+            self._leased.pop(key, None)
+            return
+        late = holding.unreported_since and now - holding.unreported_since >= _report_after(key.shape)
+        if late or now - key.used >= IDLE:
+            self._due[key] = None
+        else:
+            self._watch(key, now)
+
+    def _sweep(self, key: Key, now: int) -> None:
+        if key.backlog and now - key.backlog_at > LEVEL_BELIEVED:
+            # It says nothing any more, and a number takes room.
+            key.backlog = key.backlog_at = 0
+        if key.holding is None and now - key.used >= _forgotten_after(key) and self.knows(key):
+            del self.keys[key.name]
+            self._due.pop(key, None)
 
     def _watch(self, key: Key, now: int) -> None:
         """Ask for more permits before the last one is spent."""
-        if key not in self._due and 2 * key.available(now) < key.wanted(now):
+        if key not in self._due and key.low(now):
             self._due[key] = None
 
     def _fall_back(self, charge: Charge, now: int) -> None:
         if not charge.told:
             charge.answer(self._from_reserve(charge.units, now))
 
-    def _from_reserve(self, units: list[tuple[Key, int]], now: int) -> Outcome:
+    def _from_reserve(self, units: Sequence[tuple[Key, int]], now: int) -> Outcome:
         for key, count in units:
+            key.note_demand(0, now)
             self._refill(key, now)
             if key.reserve < count:
                 return Refusal(key, _reserve_wait(key, count), away=True)
@@ -330,11 +308,12 @@ class Book:
         for index, key in enumerate(keys):
             positions[key] = index
             self._due.pop(key, None)
+            key.settle(now)
             wanted = 0 if final else key.wanted(now)
             # A key that one of these messages needs gives its permits back first where the truth may need them for it.
             keep = (key not in charged or key.roomy(now)) and (wanted > 0 or now - key.used < IDLE)
-            request.reports += _reports(key, index, keep=keep)
-            held = sum(lease.available for lease in key.leases)
+            request.reports += key.report(index, keep=keep, now=now)
+            held = key.available()
             shape = key.shape
             missing = max(shape.reserve - key.reserve, 0) if self.entitled and not final else 0
             ask = Ask(key.name, shape.interval, shape.burst, shape.generation, shape.reserve > 0)
@@ -346,15 +325,11 @@ class Book:
 
     def _take(self, key: Key, state: KeyAnswer, sent_at: int) -> None:
         key.backlog, key.backlog_at = state.backlog, sent_at
-        key.reserve += state.reserved
-        if not state.leased:
-            return
-        end = sent_at + state.expires
-        for lease in key.leases:
-            if lease.generation == state.generation:
-                lease.available += state.leased
-                return
-        key.leases.append(Lease(state.generation, state.leased, 0, end))
+        if state.reserved:
+            key.reserve += state.reserved
+        if state.leased:
+            key.take_lease(state.generation, state.leased, sent_at + state.expires, sent_at)
+            self._leased[key] = None
 
 
 def _reserve_wait(key: Key, count: int) -> int:
@@ -369,15 +344,7 @@ def _report_after(shape: Shape) -> int:
     return min(SECOND, shape.window // 100)
 
 
-def _reports(key: Key, index: int, *, keep: bool) -> list[Report]:
-    """What became of the permits of ``key``; they are out of its hands by this, but for those that it keeps."""
-    reports = []
-    for lease in key.leases:
-        returned = 0 if keep else lease.available
-        if lease.spent or returned:
-            reports.append(Report(index, lease.generation, lease.spent, returned))
-        lease.spent = 0
-        lease.available -= returned
-    key.leases = [lease for lease in key.leases if lease.available]
-    key.unreported_since = 0
-    return reports
+def _forgotten_after(key: Key) -> int:
+    if key.reserve or key.refilled:
+        return max(FORGOTTEN, key.shape.window // 50)
+    return FORGOTTEN_EMPTY

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from policy_service.gcra import SECOND, backlog, room, wait
-from policy_service.ruleset import Limit, Ruleset
+from policy_service.rules import ramp
+from policy_service.ruleset import Credential, Limit, Ruleset
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +59,28 @@ def level(key: str, limit: Limit, row: Row | None, units: int = 1) -> Level:
     )
 
 
-def limit_of(ruleset: Ruleset, key: str) -> Limit | None:
+def limit_of(ruleset: Ruleset, key: str, wall: float) -> Limit | None:
     """The limit that a key counts for, or None where the rules have no such limit any more."""
     kind, counted, window, owner = [*key.split(":", 3), "", "", ""][:4]
-    domain = owner.rpartition("@")[2]
-    for name, credential in ruleset.credentials.items():
-        if name != owner if kind == "credential" else not credential.may_use(domain):
+    parts = ("credential",) if kind == "ramp" else kind.split("+")
+    owners = dict(zip(parts, owner.split(","), strict=False))
+    for credential in ruleset.credentials.values():
+        if not _owns(credential, owners):
             continue
-        for limit in credential.limits:
-            if (limit.key, limit.counted, str(limit.shape.window // SECOND)) == (kind, counted, window):
+        day = ramp.limit_of_day(credential, wall, ruleset.processes)
+        limits = credential.limits if day is None else (*credential.limits, day)
+        for limit in limits:
+            if (limit.kind, limit.counted, str(limit.shape.window // SECOND)) == (kind, counted, window):
                 return limit
     return None
+
+
+def _owns(credential: Credential, owners: Mapping[str, str]) -> bool:
+    """Whether a key of these owners may be one of the credential's."""
+    if owners.get("credential", credential.name) != credential.name:
+        return False
+    if owners.get("stream", credential.stream.name) != credential.stream.name:
+        return False
+    if "sender" in owners and not credential.may_use(owners["sender"]):
+        return False
+    return "domain" not in owners or credential.knows(owners["domain"])

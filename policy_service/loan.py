@@ -65,6 +65,10 @@ class Loan:
             self.own_from = now + LATE + LOAN
             self.own_until = self._before[1]
 
+    def truth_time(self, moment: int) -> int:
+        """The truth's time at a moment of ours, rather too early; 0 where its clock is not known yet."""
+        return 0 if self._offset is None else moment + self._offset
+
     def refill(self, since: int, now: int, interval: int) -> tuple[int, int]:
         """Whole units that the share gave from ``since`` to ``now``, and the time up to which they are counted."""
         start, end = max(since, self.own_from), min(now, self.own_until)

@@ -11,6 +11,9 @@ from policy_service.exchange import Answer, Ask, Beat, Exchange, KeyAnswer, Verd
 from policy_service.gcra import SHARED, backlog, room, wait
 from policy_service.loan import ABANDONED, LOAN
 
+#: Rows looked at in one round of forgetting.
+SWEPT_AT_ONCE = 5000
+
 
 @dataclass(slots=True)
 class Row:
@@ -32,6 +35,7 @@ class Memory:
         self._lent_until: dict[str, int] = {}
         self._lag = 0
         self._lag_at = 0
+        self._to_sweep: list[str] = []
 
     def exchange(self, request: Exchange, now: int) -> Answer:
         """Settle ``request`` at ``now`` (nanoseconds, never going back)."""
@@ -44,6 +48,21 @@ class Memory:
         verdicts = [self._charge(charges, rows, request.asks, now) for charges in request.charges]
         answers = [self._grant(row, ask, now) for row, ask in zip(rows, request.asks, strict=True)]
         return Answer(answers, verdicts)
+
+    def hand_back(self, key: str, nanoseconds: int) -> None:
+        """Take off what a message was charged that was not sent."""
+        if row := self.rows.get(key):
+            row.tat -= nanoseconds
+
+    def sweep(self, now: int) -> None:
+        """Look at some rows, and forget those that say nothing."""
+        if not self._to_sweep:
+            self._to_sweep = list(self.rows)
+        for name in self._to_sweep[-SWEPT_AT_ONCE:]:
+            row = self.rows[name]
+            if row.tat < now and not row.held + row.held_before:
+                del self.rows[name]
+        del self._to_sweep[-SWEPT_AT_ONCE:]
 
     def lag(self, now: int, processes: int) -> int:
         """How far the time of shared limits is behind: all the time shares were not lent, by their part of the rate.

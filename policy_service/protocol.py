@@ -18,22 +18,36 @@ class ProtocolError(Exception):
     """A peer sent more than a request may have without ending it."""
 
 
+def value_of(block: bytes, prefix: bytes) -> bytes:
+    """The value behind ``prefix`` (line feed, name, equals sign) in a framed request, empty when it is missing."""
+    start = block.find(prefix)
+    if start < 0:
+        return b""
+    start += len(prefix)
+    return block[start : block.index(10, start)]
+
+
 class Request:
-    """One request. Values are bytes as they came: they are whatever the client said."""
+    """One request. Values are bytes as they came: they are whatever the client said.
 
-    __slots__ = ("_block",)
+    ``block`` is the request *framed*: a line feed before and after makes every attribute stand between two.
+    """
 
-    def __init__(self, block: bytes) -> None:
-        # A line feed before and after makes every attribute stand between two.
-        self._block = b"\n" + block + b"\n"
+    __slots__ = ("block",)
+
+    def __init__(self, attributes: bytes) -> None:
+        self.block = b"\n" + attributes + b"\n"
+
+    @classmethod
+    def framed(cls, block: bytes) -> Request:
+        """A request whose block is framed already."""
+        request = cls.__new__(cls)
+        request.block = block
+        return request
 
     def get(self, name: bytes) -> bytes:
         """The value of attribute ``name``, empty when it is missing."""
-        start = self._block.find(b"\n" + name + b"=")
-        if start < 0:
-            return b""
-        start += len(name) + 2
-        return self._block[start : self._block.index(b"\n", start)]
+        return value_of(self.block, b"\n" + name + b"=")
 
     def text(self, name: bytes) -> str:
         """The value as text; bytes that are no UTF-8 stay distinguishable."""

@@ -7,27 +7,33 @@ import asyncio
 import signal
 import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from time import monotonic
-from typing import Any, Protocol
+from time import monotonic, time
+from typing import TYPE_CHECKING, Any, Protocol
 
 from policy_service import notify
 from policy_service.daemon import LISTENER
 from policy_service.engine import Engine
 from policy_service.http import Http, Page, Pages
+from policy_service.journal import Journal
 from policy_service.leases import Book
 from policy_service.listen import Endpoint, bound, endpoint, listeners, serve
 from policy_service.log import ERROR, INFO, NOTICE, log
 from policy_service.metrics import Latency, counter, gauge
-from policy_service.protocol import Request
 from policy_service.readiness import Readiness, own, requirement
-from policy_service.rules import RULE_NAMES
-from policy_service.ruleset import RulesError, Ruleset, parse
+from policy_service.rules import RULE_NAMES, WITH_ACTION
+from policy_service.rules_file import parse
+from policy_service.ruleset import RulesError, Ruleset
 from policy_service.server import Delegation
+from policy_service.standing import Standing
+from policy_service.tick import tick
 from policy_service.watch import Watched
+
+if TYPE_CHECKING:
+    from policy_service.follow import Follower
 
 #: Connections that wait for an answer get this long to finish when the service stops (seconds).
 DRAIN = 1.0
@@ -68,7 +74,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def read_rules(path: Path) -> Ruleset:
     """The rules of a file. Raise OSError or RulesError."""
-    return parse(path.read_bytes(), rule_names=RULE_NAMES)
+    return parse(path.read_bytes(), rule_names=RULE_NAMES, with_action=WITH_ACTION)
 
 
 class Service:
@@ -80,7 +86,10 @@ class Service:
         self._watched = watched
         self._book = Book()
         self._latency = Latency()
-        self._engine = Engine(ruleset, self._book, note)
+        self._standing = Standing()
+        self._follower = self._make_follower()
+        hold = self._follower.hold if self._follower else lambda *_: None
+        self._engine = Engine(ruleset, self._book, Journal(hold), self._standing, time())
         self._take_place(ruleset)
         self._connections: set[Delegation] = set()
         self._servers: list[asyncio.Server] = []
@@ -101,8 +110,7 @@ class Service:
             # The first messages should find the quotas; without a database mail goes on all the same.
             await asyncio.wait_for(self._truth.contact.wait(), FIRST_CONTACT)
         await self._listen()
-        work = (self._readiness.run(), notify.signs_of_life(), self._watched.run(self._reload))
-        background = [asyncio.create_task(one) for one in work]
+        background = [asyncio.create_task(task) for task in self._background()]
         log(
             INFO, "serving", listen=",".join(map(str, self._options.listen)), credentials=len(self._ruleset.credentials)
         )
@@ -117,6 +125,14 @@ class Service:
             running.cancel()
         for task in done - {stopping}:
             task.result()
+
+    def _background(self) -> Iterator[Coroutine[Any, Any, None]]:
+        yield self._readiness.run()
+        yield notify.signs_of_life()
+        yield self._watched.run(self._reload)
+        yield tick(self._engine)
+        if self._follower:
+            yield self._follower.run()
 
     async def _listen(self) -> None:
         passed = notify.passed_sockets()
@@ -179,7 +195,7 @@ class Service:
             self._reloads["refused"] += 1
             log(ERROR, "rules-refused", file=self._options.rules, text=error)
         else:
-            self._engine.load(ruleset)
+            self._engine.load(ruleset, time())
             self._take_place(ruleset)
             self._reloads["loaded"] += 1
             log(NOTICE, "rules-loaded", file=self._options.rules)
@@ -192,11 +208,23 @@ class Service:
         if ruleset.hosts and not self._book.entitled:
             log(NOTICE, "no-reserve", name=self._options.name, text=f"the rules' hosts are {' '.join(ruleset.hosts)}")
 
-    def _make_truth(self) -> Truth:
-        conninfo = self._options.database
+    def _conninfo(self) -> str | None:
         if self._options.database_file:
-            conninfo = self._options.database_file.read_text(encoding="utf-8").strip()
-        if conninfo:
+            conninfo: str = self._options.database_file.read_text(encoding="utf-8").strip()
+            return conninfo
+        given: str | None = self._options.database
+        return given
+
+    def _make_follower(self) -> Follower | None:
+        conninfo = self._conninfo()
+        if not conninfo:
+            return None
+        from policy_service.follow import Follower
+
+        return Follower(self._standing, conninfo)
+
+    def _make_truth(self) -> Truth:
+        if conninfo := self._conninfo():
             from policy_service.database import Link
 
             return Link(self._book, conninfo, self._options.name)
@@ -211,7 +239,7 @@ class Service:
             *counter(
                 f"{prefix}_decisions_total",
                 "Answers by the rule that decided and the action's first word.",
-                self._engine.decisions,
+                self._engine.counts(),
                 ("rule", "action"),
             ),
             *counter(f"{prefix}_database_total", "Traffic with the database.", self._truth.counts, ("event",)),
@@ -220,6 +248,8 @@ class Service:
             ),
             *gauge(f"{prefix}_database_connected", "Whether quotas are shared now.", int(self._book.connected)),
             *gauge(f"{prefix}_connections", "Open connections.", len(self._connections)),
+            *gauge(f"{prefix}_suppressed", "Suppressed recipients known.", len(self._standing)),
+            *gauge(f"{prefix}_held", "Credentials that are held.", len(self._standing.held)),
             *gauge(f"{prefix}_keys", "Keys of quotas in memory.", len(self._book.keys)),
             *gauge(f"{prefix}_waiting", "Messages that wait for the database.", self._book.waiting),
             *gauge(f"{prefix}_ready", "Whether /readyz is green.", int(not self._readiness.problems())),
@@ -231,23 +261,6 @@ class Service:
 def healthy() -> Page:
     """The answer to ``/healthz``: the event loop runs."""
     return Page(200, "text/plain", "ok\n")
-
-
-def note(request: Request, rule: str, mode: str, action: str) -> None:
-    """Log a decision that holds a message up."""
-    log(
-        NOTICE,
-        "decision" if mode == "enforce" else "would-decide",
-        rule=rule,
-        state=request.text(b"protocol_state"),
-        credential=request.text(b"sasl_username"),
-        sender=request.text(b"sender"),
-        recipients=request.number(b"recipient_count"),
-        client=request.text(b"client_address"),
-        queue_id=request.text(b"queue_id"),
-        instance=request.text(b"instance"),
-        action=action,
-    )
 
 
 def main(options: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ from typing import cast
 
 from policy_service.engine import Engine
 from policy_service.log import WARNING, log
+from policy_service.message import Message
 from policy_service.metrics import Latency
 from policy_service.protocol import ProtocolError, Request, RequestParser
 
@@ -23,7 +24,7 @@ MOST_WAITING = 1000
 
 
 class Delegation(asyncio.Protocol):
-    """One connection of an smtpd process."""
+    """One connection of an smtpd process. ``message`` is the one that it speaks of (``engine.Asker``)."""
 
     __slots__ = (
         "_busy",
@@ -34,7 +35,10 @@ class Delegation(asyncio.Protocol):
         "_parser",
         "_queue",
         "_released",
+        "_started",
         "_transport",
+        "ended",
+        "message",
     )
 
     def __init__(self, engine: Engine, latency: Latency, connections: set[Delegation], kick: asyncio.Event) -> None:
@@ -46,7 +50,10 @@ class Delegation(asyncio.Protocol):
         self._queue: deque[Request] = deque()
         self._busy = False
         self._released = False
+        self._started = 0
         self._transport: asyncio.Transport | None = None
+        self.message: Message | None = None
+        self.ended = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -58,6 +65,32 @@ class Delegation(asyncio.Protocol):
         self._queue.clear()
 
     def data_received(self, data: bytes) -> None:
+        transport = self._transport
+        if self._busy or transport is None or self._parser.pending or not _is_one(data):
+            self._queue_up(data)
+            return
+        started = monotonic_ns()
+        answer = self._engine.decide(b"\n" + data, self, started)
+        if answer is None:
+            self._wait(started)
+            return
+        transport.write(answer)
+        self._latency.note(monotonic_ns() - started)
+
+    def tell(self, answer: bytes) -> None:
+        """The answer to the request that had to wait; those behind it come next."""
+        self._busy = False
+        self._latency.note(monotonic_ns() - self._started)
+        self._write(answer)
+        self._answer()
+
+    def abort(self) -> None:
+        """Close without a reply."""
+        if self._transport:
+            self._transport.abort()
+
+    def _queue_up(self, data: bytes) -> None:
+        """Take parts of requests, and several at once."""
         try:
             self._queue.extend(self._parser.feed(data))
         except ProtocolError as error:
@@ -82,34 +115,30 @@ class Delegation(asyncio.Protocol):
         transport.pause_reading()
         return socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
 
-    def abort(self) -> None:
-        """Close without a reply."""
-        if self._transport:
-            self._transport.abort()
-
     def _answer(self) -> None:
         """Answer requests until one has to wait."""
         replies = []
         while self._queue:
-            request = self._queue.popleft()
             started = monotonic_ns()
-
-            def tell(answer: bytes, started: int = started) -> None:
-                self._busy = False
-                self._latency.note(monotonic_ns() - started)
-                self._write(answer)
-                self._answer()
-
-            answer = self._engine.decide(request, tell, started)
+            answer = self._engine.decide(self._queue.popleft().block, self, started)
             if answer is None:
-                self._busy = True
-                self._kick.set()
+                self._wait(started)
                 break
             self._latency.note(monotonic_ns() - started)
             replies.append(answer)
         if replies:
             self._write(b"".join(replies))
 
+    def _wait(self, started: int) -> None:
+        self._busy = True
+        self._started = started
+        self._kick.set()
+
     def _write(self, data: bytes) -> None:
         if self._transport and not self._transport.is_closing():
             self._transport.write(data)
+
+
+def _is_one(data: bytes) -> bool:
+    """Whether this is one whole request: what Postfix sends, and what needs no queue."""
+    return data.endswith(b"\n\n") and data.find(b"\n\n") == len(data) - 2

@@ -32,6 +32,9 @@ class Alone:
         while not self._stopping:
             now = monotonic_ns()
             self._book.tend(now)
+            for one in self._book.handed_back():
+                self._memory.hand_back(one.key, one.nanoseconds)
+            self._memory.sweep(now)
             while sent := self._book.build(now):
                 self._book.apply(sent, self._memory.exchange(sent.exchange, now))
             with suppress(TimeoutError):

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from policy_service.protocol import Request
-from policy_service.rules.rule import DATA, RCPT, Rule, Verdict
-from policy_service.ruleset import Credential
+from policy_service.rules.rule import DATA, END, RCPT, Context, Rule, Verdict
 
 NOT_SIGNED_IN = Verdict("REJECT 5.7.1 Submission needs authentication")
 NOT_KNOWN = Verdict("REJECT 5.7.1 This credential is not one of the fleet's")
 
 
-def check(request: Request, credential: Credential | None) -> Verdict | None:
+def check(request: Request, context: Context) -> Verdict | None:
     """Object to a request without a credential, or with one that the rules do not have."""
-    if credential is not None:
+    if context.credential is not None:
         return None
     return NOT_KNOWN if request.get(b"sasl_username") else NOT_SIGNED_IN
 
 
-RULE = Rule("authenticated", "The client has signed in as a credential of the fleet.", frozenset({RCPT, DATA}), check)
+RULE = Rule(
+    "authenticated",
+    "The client has signed in as a credential of the fleet.",
+    frozenset({RCPT, DATA, END}),
+    check,
+    once=True,
+)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from policy_service.protocol import Request
-from policy_service.rules.rule import DATA, Rule, Verdict
-from policy_service.ruleset import Credential
+from policy_service.rules.rule import DATA, Context, Rule, Verdict
 
 
-def check(request: Request, credential: Credential | None) -> Verdict | None:
+def check(request: Request, context: Context) -> Verdict | None:
     """Object to more recipients than the credential has for one message. It can never pass, so the refusal is final."""
+    credential = context.credential
     if credential is None:
         return None
     count = request.number(b"recipient_count")

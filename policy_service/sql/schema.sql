@@ -229,9 +229,56 @@ BEGIN
 END
 $$;
 
+-- Recipients that nothing is sent to: the keyed hash of each address, never the address. A row stays when mail is allowed
+-- again, so that the hosts hear of it; changed is the transaction that did it, by which they ask for what is new.
+CREATE TABLE IF NOT EXISTS quota.suppression (
+  recipient bytea PRIMARY KEY,
+  suppressed boolean NOT NULL DEFAULT true,
+  changed xid8 NOT NULL DEFAULT pg_current_xact_id()
+);
+CREATE INDEX IF NOT EXISTS suppression_changed ON quota.suppression (changed);
+
+-- What the hashes are keyed with: one row, made here and nowhere else.
+CREATE TABLE IF NOT EXISTS quota.suppression_secret (
+  single boolean PRIMARY KEY DEFAULT true CHECK (single),
+  secret bytea NOT NULL DEFAULT sha256((gen_random_uuid()::text || gen_random_uuid()::text)::bytea)
+);
+INSERT INTO quota.suppression_secret DEFAULT VALUES ON CONFLICT DO NOTHING;
+
+-- The hash of an address, without case; standing.py computes the same.
+CREATE OR REPLACE FUNCTION quota.recipient_hash(address text) RETURNS bytea
+LANGUAGE sql STABLE
+SET search_path = quota, pg_catalog
+AS $$ SELECT substr(sha256(s.secret || convert_to(lower(address), 'UTF8')), 1, 16) FROM quota.suppression_secret s $$;
+
+-- Suppress these addresses, or allow them again. The hosts know it within seconds. Returns how many changed.
+CREATE OR REPLACE FUNCTION quota.suppress(addresses text[], suppressed boolean DEFAULT true) RETURNS bigint
+LANGUAGE sql
+SET search_path = quota, pg_catalog
+AS $$
+  WITH done AS (
+    INSERT INTO quota.suppression AS s (recipient, suppressed)
+    SELECT DISTINCT quota.recipient_hash(a), suppress.suppressed FROM unnest(addresses) a ORDER BY 1
+    ON CONFLICT (recipient) DO UPDATE SET suppressed = excluded.suppressed, changed = pg_current_xact_id()
+      WHERE s.suppressed <> excluded.suppressed
+    RETURNING 1
+  ) SELECT count(*) FROM done
+$$;
+
+-- Credentials whose mail waits in the hold queue, until when, and why.
+CREATE TABLE IF NOT EXISTS quota.held (
+  credential text COLLATE "C" PRIMARY KEY,
+  until timestamptz NOT NULL,
+  reason text NOT NULL,
+  since timestamptz NOT NULL DEFAULT now()
+);
+
 REVOKE ALL ON SCHEMA quota FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA quota FROM PUBLIC;
 GRANT USAGE ON SCHEMA quota TO quota_user;
 GRANT SELECT, INSERT, UPDATE, DELETE ON quota.bucket, quota.process TO quota_user;
 GRANT SELECT, UPDATE ON quota.lag TO quota_user;
+GRANT SELECT ON quota.suppression, quota.suppression_secret TO quota_user;
+GRANT SELECT, INSERT, UPDATE, DELETE ON quota.held TO quota_user;
 GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA quota TO quota_user;
+REVOKE EXECUTE ON FUNCTION quota.suppress FROM quota_user;

@@ -82,7 +82,10 @@ class Fleet:
         """A message asks process ``index`` to be charged."""
         member = self.members[index]
         asked = self.now
-        keys = [(member.book.key(name, self.shapes[name], name), count) for name, count in units.items()]
+        keys = [
+            (member.book.key(name, self.shapes[name], name, asked + member.offset), count)
+            for name, count in units.items()
+        ]
 
         def tell(outcome: Outcome) -> None:
             self._count(units, outcome, asked)

@@ -12,8 +12,10 @@ from policy_service.engine import Engine
 from policy_service.gcra import SECOND
 from policy_service.leases import Book
 from policy_service.memory import Memory
+from policy_service.message import Message
 from policy_service.protocol import Request
-from policy_service.ruleset import parse
+from policy_service.rules_file import parse
+from policy_service.standing import Standing, digest
 
 FOLDER = Path(__file__).parent / "dialogues"
 NAMES = {"credential": "sasl_username", "recipients": "recipient_count"}
@@ -25,6 +27,31 @@ def lines_of(path: Path) -> Iterator[tuple[int, str]]:
             yield number, line
 
 
+class Silent:
+    """An observer that looks away."""
+
+    def decision(self, request: Request, rule: str, mode: str, action: str) -> None:
+        pass
+
+    def incident(self, kind: str, credential: str, request: Request, text: str) -> None:
+        pass
+
+    def hold(self, credential: str, until: float, reason: str) -> None:
+        pass
+
+
+class Asker:
+    """The one connection of a conversation."""
+
+    def __init__(self) -> None:
+        self.message: Message | None = None
+        self.ended = False
+        self.told: list[bytes] = []
+
+    def tell(self, answer: bytes) -> None:
+        self.told.append(answer)
+
+
 class Conversation:
     """The engine over a truth in memory, with a clock that the dialogue turns."""
 
@@ -32,7 +59,11 @@ class Conversation:
         self.book = Book()
         self.book.connected = True
         self.truth = Memory(16)
-        self.engine = Engine(parse((FOLDER / "rules.json").read_bytes()), self.book, lambda *_: None)
+        self.wall = 1_780_000_000.0
+        self.standing = Standing()
+        rules = parse((FOLDER / "rules.json").read_bytes())
+        self.engine = Engine(rules, self.book, Silent(), self.standing, self.wall)
+        self.asker = Asker()
         self.now = 10**15
 
     def ask(self, line: str) -> str:
@@ -43,13 +74,15 @@ class Conversation:
             name, _, value = pair.partition("=")
             values[NAMES.get(name, name)] = value
         block = "\n".join(f"{name}={value}" for name, value in values.items()).encode()
-        told: list[bytes] = []
-        answer = self.engine.decide(Request(block), told.append, self.now)
+        answer = self.engine.decide(Request(block).block, self.asker, self.now)
         if answer is None:
+            for one in self.book.handed_back():
+                self.truth.hand_back(one.key, one.nanoseconds)
             sent = self.book.build(self.now)
             assert sent
             self.book.apply(sent, self.truth.exchange(sent.exchange, self.now))
-            (answer,) = told
+            (answer,) = self.asker.told
+            self.asker.told.clear()
         assert answer.startswith(b"action=")
         assert answer.endswith(b"\n\n")
         return answer[len(b"action=") : -2].decode()
@@ -57,8 +90,14 @@ class Conversation:
     def do(self, line: str) -> None:
         """A line that is no request."""
         if line.startswith("wait "):
-            self.now += int(line.removeprefix("wait ").removesuffix("s")) * SECOND
+            seconds = int(line.removeprefix("wait ").removesuffix("s"))
+            self.now += seconds * SECOND
+            self.wall += seconds
+            self.engine.tick(self.wall)
             self.book.tend(self.now)
+        elif line.startswith(("suppress ", "allow ")):
+            word, address = line.split()
+            self.standing.change(digest(b"", address.encode()), suppressed=word == "suppress")
         elif line == "database away":
             self.book.disconnect(self.now)
         elif line == "database back":
@@ -74,7 +113,7 @@ def test_dialogue(path: Path) -> None:
     for number, line in lines_of(path):
         if line.startswith("  "):
             assert action == line.strip(), f"{path.name}:{number}"
-        elif line.startswith(("wait ", "database ")):
+        elif line.startswith(("wait ", "database ", "suppress ", "allow ")):
             conversation.do(line)
         else:
             action = conversation.ask(line)

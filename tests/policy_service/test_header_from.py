@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy_service.header_from import UnclearError, domains, objection
+from policy_service.header_from import UnclearError, addresses, objection
+
+
+def domains(value: bytes) -> list[str]:
+    return [address.rpartition("@")[2] for address in addresses(value)]
+
 
 GOOD = [
     ("a@shop.test", ["shop.test"]),
@@ -121,7 +126,8 @@ def test_bytes_that_are_no_utf8_are_refused() -> None:
         domains("Müller <a@shop.test>".encode("latin-1"))
 
 
-def shop(domain: str) -> bool:
+def shop(address: str) -> bool:
+    domain = address.rpartition("@")[2]
     return domain == "shop.test" or domain.endswith(".shop.test")
 
 
@@ -139,13 +145,13 @@ HEADERS_BAD: list[tuple[list[tuple[bytes, bytes]], str]] = [
     ([(b"From", b"a@shop.test"), (b"From", b"a@shop.test")], "2 From fields"),
     ([(b"From", b"a@shop.test"), (b"from ", b"b@evil.test")], "2 From fields"),
     ([(b"From", b"a@shop.test"), (b"F\0rom", b"b@evil.test")], "2 From fields"),
-    ([(b"From\t", b"b@evil.test")], "may not use evil.test in the From"),
-    ([(b"From", b"b@evil.test")], "Credential shop may not use evil.test in the From field"),
-    ([(b"From", b"b@evilshop.test")], "may not use evilshop.test"),
-    ([(b"From", b"a@shop.test, b@evil.test")], "may not use evil.test"),
-    ([(b"From", b"shop.test <b@evil.test>")], "may not use evil.test"),
-    ([(b"From", b'"a@shop.test" <b@evil.test>')], "may not use evil.test"),
-    ([(b"From", b"b@evil.test (a@shop.test)")], "may not use evil.test"),
+    ([(b"From\t", b"b@evil.test")], "may not use b@evil.test in the From"),
+    ([(b"From", b"b@evil.test")], "Credential shop may not use b@evil.test in the From field"),
+    ([(b"From", b"b@evilshop.test")], "may not use b@evilshop.test"),
+    ([(b"From", b"a@shop.test, b@evil.test")], "may not use b@evil.test"),
+    ([(b"From", b"shop.test <b@evil.test>")], "may not use b@evil.test"),
+    ([(b"From", b'"a@shop.test" <b@evil.test>')], "may not use b@evil.test"),
+    ([(b"From", b"b@evil.test (a@shop.test)")], "may not use b@evil.test"),
     ([(b"From", b"a@shop.test"), (b"Sender", b"b@evil.test")], "evil.test in the Sender"),
     ([(b"From", b"a@shop.test"), (b"Sender", b"")], "Sender field is not a plain address"),
     ([(b"From", b"a@shop.test"), (b"Sender", b"a@shop.test, b@shop.test")], "Sender field has 2 addresses"),

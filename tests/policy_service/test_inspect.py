@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import policy_service
-from policy_service.ruleset import parse
+from policy_service.rules_file import parse
 from tests.policy_service.daemons import ROOT, Client, running
 
 if TYPE_CHECKING:

@@ -44,7 +44,7 @@ policy_context=
 
 
 def blocks(requests: list[Request]) -> list[bytes]:
-    return [request._block for request in requests]
+    return [request.block for request in requests]
 
 
 def test_the_attributes_of_a_captured_request_are_found() -> None:

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from policy_service.rules import RULE_NAMES, RULES
-from policy_service.ruleset import RulesError, parse
+from policy_service.rules import RULE_NAMES, RULES, WITH_ACTION
+from policy_service.rules_file import parse
+from policy_service.ruleset import RulesError
 from smtpctl.inventory import load_fleet
-from smtpctl.render.context_policy import policy_rules
+from smtpctl.render.context_policy import PROBE, policy_rules
 
 GOOD = json.loads((Path(__file__).parent / "dialogues" / "rules.json").read_text(encoding="utf-8"))
 INVENTORIES = sorted((Path(__file__).parents[2] / "inventory").glob("*.yml"))
@@ -54,11 +55,64 @@ BAD: list[tuple[str, Change]] = [
     ("limits[0].per: '1h' is not a whole number", lambda d: d["credentials"]["trickle"]["limits"][0].update(per="1h")),
     ("limits[0].count: True is not a whole", lambda d: d["credentials"]["trickle"]["limits"][0].update(count=True)),
     ("burst 11 is not between 1 and the count 10", lambda d: d["credentials"]["trickle"]["limits"][0].update(burst=11)),
-    ("limits[0].key: 'client' is not one of", lambda d: d["credentials"]["trickle"]["limits"][0].update(key="client")),
     (
-        "limits[0].counted: 'bytes' is not one of",
-        lambda d: d["credentials"]["trickle"]["limits"][0].update(counted="bytes"),
+        "limits[0].key: 'clients' is not one of",
+        lambda d: d["credentials"]["trickle"]["limits"][0].update(key="clients"),
     ),
+    ("limits[0].key: [] is not one of", lambda d: d["credentials"]["trickle"]["limits"][0].update(key=[])),
+    (
+        "limits[0].key: bytes are a whole message's",
+        lambda d: d["credentials"]["trickle"]["limits"][0].update(key=["provider"], counted="bytes"),
+    ),
+    (
+        "limits[0].counted: 'octets' is not one of",
+        lambda d: d["credentials"]["trickle"]["limits"][0].update(counted="octets"),
+    ),
+    (
+        "senders: 'a b@shop.test' is not an address",
+        lambda d: d["credentials"]["shop"].update(senders=["a b@shop.test"]),
+    ),
+    ("shop.null_sender: 'yes' is neither", lambda d: d["credentials"]["shop"].update(null_sender="yes")),
+    ("shop.clients: '10.0.0.300' does not", lambda d: d["credentials"]["shop"].update(clients=["10.0.0.300"])),
+    ("shop.clients: 10.0.0.1/8 has host bits", lambda d: d["credentials"]["shop"].update(clients=["10.0.0.1/8"])),
+    ("shop.hours: must be a list", lambda d: d["credentials"]["shop"].update(hours=[])),
+    (
+        "shop.hours[0]: the end 08:00 is not after",
+        lambda d: d["credentials"]["shop"].update(hours=[{"start": "08:00", "end": "08:00"}]),
+    ),
+    (
+        "shop.hours[0].start: '8' is not a time",
+        lambda d: d["credentials"]["shop"].update(hours=[{"start": "8", "end": "09:00"}]),
+    ),
+    (
+        "shop.hours[0].days: 'monday' is not one of",
+        lambda d: d["credentials"]["shop"].update(hours=[{"days": ["monday"], "start": "08:00", "end": "09:00"}]),
+    ),
+    (
+        "shop.ramp.since: 'soon' is not a date",
+        lambda d: d["credentials"]["shop"].update(ramp={"since": "soon", "first": 1, "days": 2}),
+    ),
+    (
+        "shop.ramp.days: 31 are more than 30",
+        lambda d: d["credentials"]["shop"].update(ramp={"since": "2026-11-01", "first": 1, "days": 31}),
+    ),
+    ("credentials.a,b: a name has no comma", lambda d: d["credentials"].update({"a,b": d["credentials"]["shop"]})),
+    (
+        "streams.marketing.message_size: 0 is not",
+        lambda d: d["streams"]["marketing"].update(message_size=0),
+    ),
+    (
+        "streams.marketing.prepend: 'X' is not a header field",
+        lambda d: d["streams"]["marketing"].update(prepend="X"),
+    ),
+    ("rules.size.action: only client", lambda d: d.update(rules={"size": {"action": "hold"}})),
+    ("rules.client: 'drop' is not one of", lambda d: d.update(rules={"client": {"action": "drop"}})),
+    (
+        "providers.b: gmail.test is a's already",
+        lambda d: d.update(providers={"a": ["gmail.test"], "b": ["gmail.test"]}),
+    ),
+    ("invalid_recipients.hold: 0 is not", lambda d: d.update(invalid_recipients={"in_a_row": 5, "hold": 0})),
+    ("strict: 1 is neither", lambda d: d.update(strict=1)),
     ("limits[0].brust: is not known", lambda d: d["credentials"]["trickle"]["limits"][0].update(brust=3)),
     ("centuries", lambda d: d["credentials"]["trickle"]["limits"][0].update(count=10**6, per=86400, burst=10**6)),
     ("rules.sneder: no such rule", lambda d: d.update(rules={"sneder": "off"})),
@@ -71,7 +125,7 @@ def test_a_bad_file_names_its_problem(problem: str, change: Change) -> None:
     document = copy.deepcopy(GOOD)
     change(document)
     with pytest.raises(RulesError) as caught:
-        parse(json.dumps(document), rule_names=RULE_NAMES)
+        parse(json.dumps(document), rule_names=RULE_NAMES, with_action=WITH_ACTION)
     first, *others = caught.value.problems
     assert problem in first
     # Without streams every credential's stream is unknown as well.
@@ -88,7 +142,7 @@ def test_what_is_no_rules_file_is_refused(text: str) -> None:
 def test_what_smtpctl_compiles_the_service_reads(path: Path) -> None:
     fleet = load_fleet(path)
     rules = parse(json.dumps(policy_rules(fleet)), rule_names=RULE_NAMES)
-    assert set(rules.credentials) == set(fleet.credentials)
+    assert set(rules.credentials) == {*fleet.credentials, PROBE}
 
 
 def test_every_rule_has_a_name_and_a_sentence() -> None:

@@ -1,0 +1,33 @@
+"""What is kept of a message from one request of its connection to the next. Values only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from policy_service.key import Key
+
+
+class Message:
+    """Providers of the recipients so far, whether it has its header, and what it was charged at DATA."""
+
+    __slots__ = ("_last", "charged", "charged_at", "instance", "prepended", "providers")
+
+    def __init__(self, instance: bytes) -> None:
+        self.instance = instance
+        self.providers: Counter[str] = Counter()
+        self.prepended = False
+        self.charged: tuple[tuple[Key, int], ...] = ()
+        self.charged_at = 0
+        self._last = b""
+
+    def note_recipient(self, recipient: bytes, provider: Callable[[str], str]) -> None:
+        """Count a recipient. The same one twice in a row is a question that was asked again."""
+        if recipient != self._last:
+            self._last = recipient
+            self.providers[provider(recipient.rpartition(b"@")[2].decode("utf-8", "surrogateescape"))] += 1
+
+
+def message_of(before: Message | None, instance: bytes) -> Message:
+    """The message of ``instance``: the connection's present one, or a new one."""
+    return before if before is not None and before.instance == instance else Message(instance)
