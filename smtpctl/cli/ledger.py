@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from smtpctl.cli.ledger_access import database_options, ledger_reader
+from smtpctl.cli.ledger_audit import audit
 from smtpctl.cli.ledger_classify import classify
 from smtpctl.cli.ledger_import import import_, stop
 from smtpctl.cli.ledger_parse import parse
@@ -36,7 +37,7 @@ def ledger() -> None:
     """
 
 
-for command in (search, top, sql, import_, parse, classify, stop):
+for command in (search, top, sql, import_, parse, classify, audit, stop):
     ledger.add_command(command)
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="For machines.")

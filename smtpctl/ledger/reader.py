@@ -6,6 +6,7 @@ in the very last step: the database compares tokens only.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -116,6 +117,18 @@ class Reader:
     def stats(self, since: datetime) -> list[dict[str, Any]]:
         """Attempts since a moment, by stream, provider and status."""
         return self._ask(dict, "stats", since=since)
+
+    def audit(self, since: datetime) -> list[tuple[str, str, str, int]]:
+        """What became of the messages since a moment, and of all that wait: (host, instance, outcome, how many)."""
+        return self._ask(tuple, "audit", since=since)
+
+    def waiting(self) -> list[tuple[str, str, str]]:
+        """Host, instance and queue id of every message that is in a queue."""
+        return self._ask(tuple, "audit_waiting")
+
+    def record_audit(self, detail: dict[str, Any]) -> None:
+        """Write down that an audit found differences."""
+        self._connection.execute("SELECT ledger.record_audit(%s)", (json.dumps(detail),))
 
     def waiting_of(self, credentials: list[str]) -> list[dict[str, Any]]:
         """Host, instance and queue id of what waits on relays and was submitted by one of ``credentials``."""

@@ -512,6 +512,15 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
   FROM ledger.messages WHERE source = of_source AND (ended_at IS NULL OR ended_at >= ended_after);
 $$;
 
+-- An audit that found differences, as an event of no host (source 0).
+CREATE OR REPLACE FUNCTION record_audit(detail jsonb) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = ledger, pg_temp AS $$
+BEGIN
+  PERFORM ledger.make_day((now() AT TIME ZONE 'UTC')::date);
+  INSERT INTO events (id, at, source, host, instance, kind, detail) VALUES (0, now(), 0, '', '', 'audit', detail);
+END
+$$;
+
 -- A moment as hosts write it: whole microseconds since 2000-01-01 UTC, as PostgreSQL itself counts.
 CREATE OR REPLACE FUNCTION time_of(moment bigint) RETURNS timestamptz LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN timestamptz '2000-01-01 00:00:00Z' + moment * interval '1 microsecond';
@@ -602,6 +611,7 @@ GRANT SELECT (id, domain, lookup, lookup_key, first_seen, erased_at) ON subjects
 REVOKE SELECT ON unclassified_mails FROM ledger_reader, ledger_operator;
 GRANT SELECT (id, received_at, host, kind, envelope_to, report_message_id, size) ON unclassified_mails
   TO ledger_reader, ledger_operator;
+GRANT EXECUTE ON FUNCTION record_audit(jsonb) TO ledger_operator;
 GRANT EXECUTE ON FUNCTION erase_subject(smallint, bytea[], text, smallint[], bytea[]) TO ledger_operator;
 
 SELECT make_days(7);

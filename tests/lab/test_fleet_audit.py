@@ -1,0 +1,51 @@
+"""The ledger held against the live queues of six hosts."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+import uuid
+from typing import Any
+
+import pytest
+
+from tests.lab.support import INVENTORY, AppliedFleet
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+RELAYS = ("relay1", "relay2")
+
+
+def audit(*options: str) -> tuple[int, dict[str, Any]]:
+    command = [sys.executable, "-m", "smtpctl", "ledger", "audit", "-i", str(INVENTORY), "--json", *options]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180)
+    assert done.returncode in (0, 1), done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_every_message_is_accounted_for_and_one_that_is_not_is_named(applied: AppliedFleet) -> None:
+    mark = uuid.uuid4().hex[:10]
+    applied.send(f"someone+{mark}@gmail.test")
+    applied.send(f"full+{mark}@gmail.test")
+    code, found = audit("--patience", "120")
+    assert (code, found["unknown"], found["vanished"], found["unanswered"]) == (0, [], [], [])
+    accounts = {(account["host"], account["instance"]): account for account in found["accounts"]}
+    assert sum(account["accepted"] for (host, _), account in accounts.items() if host in RELAYS) > 0
+    for host in RELAYS:
+        assert applied.lab.run(host, ["systemctl", "stop", "smtpctl-shipper"]).returncode == 0
+    try:
+        applied.send(f"full+{mark}.2@gmail.test")
+        deadline = time.monotonic() + 120
+        while True:
+            code, found = audit("--patience", "4")
+            if found["unknown"]:
+                break
+            assert time.monotonic() < deadline, "the message never came to a relay"
+        assert code == 1
+        assert {host for host, _, _ in found["unknown"]} <= set(RELAYS)
+    finally:
+        for host in RELAYS:
+            applied.lab.run(host, ["systemctl", "start", "smtpctl-shipper"])
+    code, found = audit("--patience", "120")
+    assert (code, found["differs"]) == (0, False)
