@@ -14,6 +14,7 @@ from pathlib import Path
 import click
 
 from smtpctl.cli.loading import inventory_argument
+from smtpctl.cli.policy_doctor import doctor
 
 PROGRAM = ("python3", "/usr/local/lib/smtpctl/policy.pyz")
 PLACES = ("--rules", "/etc/smtpctl/policy.json", "--database-file", "/etc/smtpctl/secrets/policy-database")
@@ -25,6 +26,9 @@ key_option = click.option("--key", required=True, help="A key as `quota show` na
 @click.group()
 def policy() -> None:
     """Compile the policy service's rules, and see how it decides."""
+
+
+policy.add_command(doctor)
 
 
 @policy.command("compile")
