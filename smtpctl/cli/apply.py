@@ -57,6 +57,8 @@ def apply(
     selection = select(saved.inventory, list(saved.hosts)) if saved else select(inventory, hosts, roles)
     settings = Settings(
         order=selection.order,
+        turns=selection.turns,
+        neighbours=selection.neighbours,
         keep=selection.fleet.retention.revisions,
         take_over=take_over,
         on_failure=_on_failure(go_on, rollback_all),
@@ -67,7 +69,7 @@ def apply(
         rendered(selection.render),
         settings,
         reporter(selection.secrets.mask, as_json),
-        agreement(selection.secrets.mask, yes=yes, as_json=as_json),
+        agreement(selection.secrets.mask, selection.rollout, yes=yes, as_json=as_json),
         selection.secrets.mask,
     )
     conclude(results, as_json)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from smtpctl.model.artifacts import DesiredHost
     from smtpctl.model.fleet import Fleet
     from smtpctl.model.plans import HostPlan
+    from smtpctl.model.rollouts import Rollout, Turn
     from smtpctl.model.secrets import Secrets
     from smtpctl.transport.connection import Target
 
@@ -27,12 +28,13 @@ role_option = click.option(
 
 @dataclass(frozen=True)
 class Selection:
-    """A fleet, and where the chosen hosts of it are reached."""
+    """A fleet, and where the chosen hosts of it, and all of its hosts (``neighbours``), are reached."""
 
     inventory: Path
     fleet: Fleet
     secrets: Secrets
     targets: dict[str, Target]
+    neighbours: dict[str, Target]
 
     def render(self) -> dict[str, DesiredHost]:
         """The desired state of the chosen hosts."""
@@ -45,10 +47,17 @@ class Selection:
 
     def order(self, plans: Mapping[str, HostPlan]) -> Sequence[Sequence[str]]:
         """The waves in which hosts with ``plans`` change."""
-        from smtpctl.plan import waves
+        return self.rollout(plans).waves
 
-        fresh = [name for name, plan in plans.items() if not plan.observed_revision]
-        return waves(self.fleet, list(plans), fresh=fresh)
+    def turns(self, plans: Mapping[str, HostPlan]) -> Mapping[str, Turn]:
+        """What gives way before each of them."""
+        return self.rollout(plans).turns
+
+    def rollout(self, plans: Mapping[str, HostPlan]) -> Rollout:
+        """Both."""
+        from smtpctl.plan import rollout
+
+        return rollout(self.fleet, plans)
 
 
 def select(
@@ -61,7 +70,8 @@ def select(
     names = chosen(fleet, hosts, roles)
     enter_network_of(fleet)
     identity, known_hosts = keys_of(fleet, inventory)
-    return Selection(inventory, fleet, secrets, targets(fleet, names, identity=identity, known_hosts=known_hosts))
+    everywhere = targets(fleet, list(fleet.hosts), identity=identity, known_hosts=known_hosts)
+    return Selection(inventory, fleet, secrets, {name: everywhere[name] for name in names}, everywhere)
 
 
 def chosen(fleet: Fleet, hosts: Collection[str], roles: Collection[str]) -> list[str]:

@@ -40,15 +40,18 @@ def plan(
     """
     from smtpctl.cli.plan_files import write_plans
     from smtpctl.cli.plan_text import plan_document, show_plans
+    from smtpctl.cli.rollout_text import rollout_document, show_rollout
     from smtpctl.deploy.apply import plan_fleet, rendered
 
     selection = select(inventory, hosts, roles)
     mask = selection.secrets.mask
     plans, errors = plan_fleet(selection.targets, rendered(selection.render), lambda event: None)
     if as_json:
-        print_json({"hosts": {name: plan_document(item, mask) for name, item in plans.items()}})
+        documents = {name: plan_document(item, mask) for name, item in plans.items()}
+        print_json({"hosts": documents, "waves": rollout_document(selection.rollout(plans), plans)})
     else:
         show_plans(plans, mask)
+        show_rollout(selection.rollout(plans), plans)
     stop_on(errors, len(selection.targets), mask)
     if out:
         write_plans(out, inventory, plans)

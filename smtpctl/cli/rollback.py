@@ -40,12 +40,14 @@ def rollback(host: str | None, revision: str, inventory: Path, yes: bool, take_o
         kept(revision),
         Settings(
             order=selection.order,
+            turns=selection.turns,
+            neighbours=selection.neighbours,
             keep=selection.fleet.retention.revisions,
             take_over=take_over,
             kind="rollback",
         ),
         reporter(selection.secrets.mask, as_json),
-        agreement(selection.secrets.mask, yes=yes, as_json=as_json),
+        agreement(selection.secrets.mask, selection.rollout, yes=yes, as_json=as_json),
         selection.secrets.mask,
     )
     conclude(results, as_json)

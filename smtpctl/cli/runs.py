@@ -15,6 +15,7 @@ from smtpctl.errors import UsageError
 if TYPE_CHECKING:
     from smtpctl.model.plans import HostPlan
     from smtpctl.model.records import Event, HostResult
+    from smtpctl.model.rollouts import Rollout
 
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 json_option = click.option(
@@ -24,7 +25,13 @@ json_option = click.option(
 COLOURS = {"failed": "red", "undo": "yellow", "reconnect": "yellow", "done": "green"}
 
 
-def agreement(mask: Callable[[str], str], *, yes: bool, as_json: bool) -> Callable[[Mapping[str, HostPlan]], bool]:
+def agreement(
+    mask: Callable[[str], str],
+    order: Callable[[Mapping[str, HostPlan]], Rollout],
+    *,
+    yes: bool,
+    as_json: bool,
+) -> Callable[[Mapping[str, HostPlan]], bool]:
     """Whether a run may go on, once its plans are known: they are shown, and somebody is asked unless that was forgone.
 
     Raise UsageError where nobody can be asked.
@@ -34,6 +41,7 @@ def agreement(mask: Callable[[str], str], *, yes: bool, as_json: bool) -> Callab
 
     def agree(plans: Mapping[str, HostPlan]) -> bool:
         from smtpctl.cli.plan_text import show_plans
+        from smtpctl.cli.rollout_text import show_rollout
         from smtpctl.plan import folded
 
         if not as_json and yes:
@@ -42,6 +50,7 @@ def agreement(mask: Callable[[str], str], *, yes: bool, as_json: bool) -> Callab
         if yes:
             return True
         show_plans(plans, mask)
+        show_rollout(order(plans), plans)
         return click.confirm(f"\nDo this on {len(plans)} {'host' if len(plans) == 1 else 'hosts'}?", err=True)
 
     return agree

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from smtpctl.deploy.crew import Crew, crew
 from smtpctl.deploy.judge import rule_errors
+from smtpctl.deploy.neighbours import Neighbours
+from smtpctl.deploy.turns import turn_of
 from smtpctl.deploy.visit import Report, Visit
 from smtpctl.errors import HostError, PartlyAppliedError, SmtpctlError, UsageError
 from smtpctl.model.artifacts import DesiredHost
 from smtpctl.model.plans import HostPlan, SavedPlan
 from smtpctl.model.records import HostResult, OnFailure, Outcome
+from smtpctl.model.rollouts import Turn
 from smtpctl.plan import moved
 from smtpctl.transport.connection import Target
 from smtpctl.transport.requests import CONFIRM_SECONDS
@@ -26,12 +30,22 @@ Confirm = Callable[[Mapping[str, HostPlan]], bool]
 #: Decides, from all plans, which hosts change together and in which order.
 Order = Callable[[Mapping[str, HostPlan]], Sequence[Sequence[str]]]
 
+#: Decides, from all plans, what has to give way before each host changes.
+Turns = Callable[[Mapping[str, HostPlan]], Mapping[str, Turn]]
+
+
+def _nothing_gives_way(plans: Mapping[str, HostPlan]) -> Mapping[str, Turn]:
+    return {name: Turn(name) for name in plans}
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How a run goes: hosts in waves, revisions kept on a host, and what may be overwritten."""
+    """How a run goes: hosts in waves, what gives way to them and where that is (``neighbours``), revisions kept on a
+    host, and what may be overwritten."""
 
     order: Order
+    turns: Turns = _nothing_gives_way
+    neighbours: Mapping[str, Target] = field(default_factory=dict)
     keep: int = 10
     take_over: bool = False
     expected: Mapping[str, SavedPlan] = field(default_factory=dict)
@@ -93,8 +107,11 @@ def apply_fleet(
 
 
 def verdict(results: Sequence[HostResult]) -> SmtpctlError | None:
-    """The error that a whole run amounts to; None when every host is on its desired state."""
+    """The error that a whole run amounts to; None when every host is on its desired state, and well."""
+    unwell = [result.host for result in results if result.outcome is Outcome.APPLIED and result.step]
     bad = [result for result in results if result.outcome not in (Outcome.APPLIED, Outcome.UNCHANGED)]
+    if unwell and not bad:
+        return PartlyAppliedError(f"applied, but not well on: {', '.join(unwell)}", hint="see why, or roll back")
     if not bad:
         return None
     failed = [result for result in bad if result.outcome not in (Outcome.UNTOUCHED, Outcome.ROLLED_BACK)]
@@ -151,23 +168,41 @@ def _go_live(run: Crew, changing: Sequence[Visit], settings: Settings) -> None:
     if missing:
         raise UsageError(f"hosts in no wave: {', '.join(sorted(missing))}")
 
-    def step(visit: Visit) -> None:
-        visit.go_live(kind=settings.kind, keep=settings.keep, confirm_seconds=settings.confirm_seconds)
+    turns = settings.turns({visit.name: visit.plan for visit in changing if visit.plan})
+    with closing(Neighbours(settings.neighbours)) as neighbours:
+
+        def step(visit: Visit) -> None:
+            _change(visit, turns[visit.name], neighbours, settings, kind=settings.kind)
+
+        for wave in waves:
+            failed = run.each(step, [by_name[host] for host in wave])
+            if failed and settings.on_failure is OnFailure.ROLL_BACK:
+                _take_back(run, [by_name[host] for wave in reversed(waves) for host in wave], neighbours, settings)
+            if run.interrupted.is_set() or (failed and settings.on_failure is not OnFailure.GO_ON):
+                return
+
+
+def _change(visit: Visit, turn: Turn, neighbours: Neighbours, settings: Settings, *, kind: str) -> None:
+    """One host: out of the way of mail, live, healthy, confirmed, and back."""
+    with turn_of(visit, turn, neighbours) as out:
+        visit.go_live(kind=kind, keep=settings.keep, confirm_seconds=settings.confirm_seconds)
+        out.require_healthy()
         visit.confirm()
 
-    for wave in waves:
-        failed = run.each(step, [by_name[host] for host in wave])
-        if failed and settings.on_failure is OnFailure.ROLL_BACK:
-            _take_back(run, [by_name[host] for wave in reversed(waves) for host in wave], settings)
-        if run.interrupted.is_set() or (failed and settings.on_failure is not OnFailure.GO_ON):
-            return
 
-
-def _take_back(run: Crew, visits: Sequence[Visit], settings: Settings) -> None:
-    """Bring every host that this run has changed to the revision before, one after the other."""
+def _take_back(run: Crew, visits: Sequence[Visit], neighbours: Neighbours, settings: Settings) -> None:
+    """Bring every host that this run has changed to the revision before, one after the other, as they changed."""
 
     def step(visit: Visit) -> None:
-        visit.take_back(keep=settings.keep, confirm_seconds=settings.confirm_seconds)
+        plan = visit.turn_back()
+        turn = settings.turns({visit.name: plan})[visit.name]
+        try:
+            _change(visit, turn, neighbours, settings, kind="rollback")
+        except SmtpctlError:
+            if visit.outcome is Outcome.UNDONE:
+                visit.outcome = Outcome.APPLIED  # led back from the way back: the new revision stands
+            raise
+        visit.outcome = Outcome.ROLLED_BACK
 
     for visit in visits:
         if visit.outcome is Outcome.APPLIED:

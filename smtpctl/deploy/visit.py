@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from smtpctl.errors import HostError, SmtpctlError, TransportError
@@ -66,9 +66,9 @@ class Visit:
     def observe(self, *, exclusive: bool) -> HostPlan:
         """Lock, and plan from what is there."""
         desired = self._desired()
-        answer = self._connected().ask(requests.observe(desired, exclusive=exclusive), on_step=self._step)
+        answer = self._connected().ask(requests.observe(desired, exclusive=exclusive), on_step=self.report)
         if recovered := answer.header["recovered"]:
-            self._step("recover", recovered)
+            self.report("recover", recovered)
         self.observed = requests.observed(self.name, answer)
         self.plan = plan_host(desired, self.observed)
         if self.plan.empty:
@@ -78,9 +78,9 @@ class Visit:
     def stage(self) -> None:
         """Hand over the new state and have it validated. Raise HostError with what the checkers say."""
         header, blobs = requests.stage(self._planned())
-        self._step("stage", f"{len(blobs)} contents")
+        self.report("stage", f"{len(blobs)} contents")
         self._staged = True
-        answer = self._connected().ask(header, blobs, on_step=self._step)
+        answer = self._connected().ask(header, blobs, on_step=self.report)
         bad = [check for check in answer.header["checks"] if not check["ok"]]
         if bad:
             raise HostError(self.name, "validate", "\n".join(f"{check['name']}: {check['output']}" for check in bad))
@@ -102,12 +102,12 @@ class Visit:
                 self._come_back()
             self._change({"do": "confirm", "revision": self._planned().revision})
         self.finish(Outcome.APPLIED)
-        self._step("done", f"revision {self._planned().revision}")
+        self.report("done", f"revision {self._planned().revision}")
 
     def _change(self, request: dict[str, Any]) -> None:
         """Ask for something after which the host is not as it was, or has been led back."""
         try:
-            self._connected().ask(request, on_step=self._step)
+            self._connected().ask(request, on_step=self.report)
         except LedBackError:
             self.outcome = Outcome.UNDONE
             raise
@@ -116,7 +116,7 @@ class Visit:
 
     def _settle(self, broken: TransportError) -> None:
         """The connection broke after the change began: come back, learn what became of it, or have it led back."""
-        self._step("reconnect", str(broken))
+        self.report("reconnect", str(broken))
         end = time.monotonic() + self._patience
         last: SmtpctlError = broken
         while time.monotonic() < end:
@@ -142,28 +142,35 @@ class Visit:
 
     def _come_back(self) -> None:
         """Prove that the host can still be reached. If not, have it led back, or leave that to its timer."""
-        self._step("confirm", "over a new connection")
+        self.report("confirm", "over a new connection")
         try:
             with Host(self.target, self.holder) as second:
                 second.ask({"do": "ping"})
         except SmtpctlError as error:
-            self.outcome = Outcome.UNDONE
-            self._connected().ask({"do": "undo", "reason": f"no new connection: {error}"}, on_step=self._step)
+            self.lead_back(f"no new connection: {error}")
             raise HostError(self.name, "confirm", f"no new connection after the change: {error}\nled back") from error
 
-    def take_back(self, *, keep: int, confirm_seconds: float) -> None:
-        """Bring the host, which this run has changed, to what it was before the run; by an apply of its own."""
-        self._step("rollback", "to the revision before")
+    def lead_back(self, reason: str) -> None:
+        """Have the host lead back what is live and not confirmed yet."""
+        self.outcome = Outcome.UNDONE
+        self._connected().ask({"do": "undo", "reason": reason}, on_step=self.report)
+
+    def settle_queues(self, instances: Sequence[str], seconds: float) -> None:
+        """Wait until these Postfix instances have handed on what they hold, or ``seconds`` have passed."""
+        left = self.give_way("settle queues", instances=instances, seconds=seconds)["left"]
+        self.report("queues", f"{left} messages in hand after {seconds:g} s" if left else "nothing in hand")
+
+    def give_way(self, what: str, **request: Any) -> dict[str, Any]:
+        """Have the host give way to its own change (``smtpctl.transport.agent.giving_way``); the answer."""
+        return self._connected().ask({"do": "give-way", "what": what, **request}, on_step=self.report).header
+
+    def turn_back(self) -> HostPlan:
+        """Plan the way back of a host that this run has changed, to what it was before; and have it staged."""
+        self.report("rollback", "to the revision before")
         self.recall("")
-        self.observe(exclusive=True)
+        plan = self.observe(exclusive=True)
         self.stage()
-        try:
-            self.go_live(kind="rollback", keep=keep, confirm_seconds=confirm_seconds)
-            self.confirm()
-        except LedBackError:
-            self.outcome = Outcome.APPLIED  # led back from the way back: the new revision stands
-            raise
-        self.outcome = Outcome.ROLLED_BACK
+        return plan
 
     def abandon(self) -> None:
         """Drop what was staged; the host is as it was. A host that is gone has nothing staged that matters."""
@@ -172,7 +179,7 @@ class Visit:
         try:
             self._connected().ask({"do": "abandon"})
         except SmtpctlError as error:
-            self._step("abandon", str(error))
+            self.report("abandon", str(error))
 
     def fail(self, error: SmtpctlError) -> None:
         """Note that a step failed; ``outcome`` says already whether something was led back."""
@@ -180,7 +187,7 @@ class Visit:
         nothing_done = self.outcome in (Outcome.UNTOUCHED, Outcome.UNCHANGED)
         self.finish(Outcome.FAILED if nothing_done else self.outcome)
         step = error.step if isinstance(error, HostError) else "connection"
-        self._step("failed", step)
+        self.report("failed", step)
 
     def finish(self, outcome: Outcome) -> None:
         self.outcome = outcome
@@ -201,7 +208,8 @@ class Visit:
         hint = self.error.hint if self.error else ""
         return HostResult(self.name, self.outcome, revision, round(seconds, 3), step, mask(detail), hint)
 
-    def _step(self, step: str, detail: str) -> None:
+    def report(self, step: str, detail: str) -> None:
+        """Tell whoever watches the run."""
         self._report(Event(self.name, step, detail))
 
     def _planned(self) -> HostPlan:

@@ -39,13 +39,16 @@ class Service:
     ``stage`` orders the fleet's services on a host: all of one stage are handled before the next
     (syslog and resolver 10, databases and milters 20, Postfix 30, HAProxy 40, keepalived 50, firewall 60).
     ``triggers`` maps a path pattern (fnmatch on the absolute path) to what a change of such a file needs.
-    ``oneshot`` units run to completion and are started again when a trigger fires.
+    ``oneshot`` units run to completion and are started again when a trigger fires. ``serves`` names the roles whose
+    mail waits while the unit restarts; ``packages`` are patterns of the packages whose upgrade it has to restart for.
     """
 
     unit: str
     stage: int
     triggers: tuple[tuple[str, Action], ...] = ()
     oneshot: bool = False
+    serves: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +83,10 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class DesiredHost:
-    """Everything that one host must have. Equal inventories give equal values, byte for byte."""
+    """Everything that one host must have. Equal inventories give equal values, byte for byte.
+
+    ``virtual_address`` is what the host holds in turn with others; empty where it never does.
+    """
 
     host: str
     files: Mapping[str, ManagedFile]
@@ -89,6 +95,7 @@ class DesiredHost:
     checks: tuple[Check, ...]
     probes: tuple[Probe, ...]
     masked_units: tuple[str, ...] = ()
+    virtual_address: str = ""
 
     @property
     def revision(self) -> str:

@@ -95,7 +95,7 @@ class ObservedHost:
     ``files`` has an entry for every path that was asked for and for every owned one. ``contents`` holds the bytes of
     those that differ from what is desired, never of secret ones. ``revision`` is empty on a host that smtpctl has
     never changed. ``unfinished`` describes an interrupted apply that the next one undoes first. ``written`` says when
-    each owned file came to stand where it does.
+    each owned file came to stand where it does. ``holds_address`` says that the virtual address is here.
     """
 
     host: str
@@ -109,6 +109,7 @@ class ObservedHost:
     revision: str = ""
     unfinished: str = ""
     written: Mapping[str, float] = field(default_factory=dict)
+    holds_address: bool = False
 
 
 class Change(StrEnum):
@@ -183,6 +184,7 @@ class UnitStep:
     action: UnitAction
     reasons: tuple[str, ...]
     oneshot: bool = False
+    serves: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +210,7 @@ class HostPlan:
     probes: tuple[Probe, ...] = ()
     risks_access: bool = False
     unfinished: str = ""
+    holds_address: bool = False
 
     @property
     def empty(self) -> bool:

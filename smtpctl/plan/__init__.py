@@ -3,6 +3,8 @@
 from smtpctl.model.plans import HostPlan, ObservedHost
 from smtpctl.plan.drift import findings
 from smtpctl.plan.host import plan_host
+from smtpctl.plan.rollout import rollout
+from smtpctl.plan.rollout_words import explain_rollout, explain_turn
 from smtpctl.plan.saved import moved, save
 from smtpctl.plan.waves import waves
 from smtpctl.plan.words import effects, explain, folded, summary
@@ -12,10 +14,13 @@ __all__ = [
     "ObservedHost",
     "effects",
     "explain",
+    "explain_rollout",
+    "explain_turn",
     "findings",
     "folded",
     "moved",
     "plan_host",
+    "rollout",
     "save",
     "summary",
     "waves",

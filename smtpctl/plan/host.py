@@ -38,6 +38,7 @@ def plan_host(desired: DesiredHost, observed: ObservedHost) -> HostPlan:
         probes=desired.probes,
         risks_access=risks_access(changes),
         unfinished=observed.unfinished,
+        holds_address=observed.holds_address,
     )
 
 

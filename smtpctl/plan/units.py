@@ -74,7 +74,7 @@ def _step(
     if service.oneshot and action is UnitAction.START:
         action = UnitAction.RESTART
     words = tuple(dict.fromkeys(reason for _, reason in reasons))
-    return UnitStep(service.unit, service.stage, action, words, service.oneshot)
+    return UnitStep(service.unit, service.stage, action, words, service.oneshot, service.serves)
 
 
 def _triggered(service: Service, changes: Sequence[FileChange]) -> list[Reason]:

@@ -10,13 +10,18 @@ from smtpctl.model.fleet import Fleet, Role
 ORDER = (Role.CONTROL, Role.MAILBOX, Role.FEEDBACK, Role.RELAY, Role.SUBMISSION, Role.BALANCER)
 
 
-def waves(fleet: Fleet, hosts: Sequence[str], *, fresh: Collection[str] = ()) -> tuple[tuple[str, ...], ...]:
+def waves(
+    fleet: Fleet, hosts: Sequence[str], *, fresh: Collection[str] = (), last: Collection[str] = ()
+) -> tuple[tuple[str, ...], ...]:
     """``hosts`` in waves that follow each other; a host's place is that of the last of its roles in ``ORDER``.
+
+    The first host of a role is the canary of the others. Among equals ``last`` ones, which hold the virtual address,
+    come after the others.
 
     Two hosts that share a role never change in one wave, so that one of them serves while the other changes; but
     ``fresh`` ones, which serve nothing yet, do not wait for each other.
     """
-    remaining = sorted(hosts, key=lambda host: _rank(fleet, host))
+    remaining = sorted(hosts, key=lambda host: (_rank(fleet, host), host in last))
     result = []
     while remaining:
         rank = _rank(fleet, remaining[0])

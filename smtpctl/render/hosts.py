@@ -10,6 +10,7 @@ from typing import Any
 from smtpctl.errors import TemplateError
 from smtpctl.model.artifacts import Action, Check, DesiredHost, ManagedFile, Probe, Service
 from smtpctl.model.fleet import Fleet
+from smtpctl.model.fleet import Role as FleetRole
 from smtpctl.model.secrets import ReadSecrets, Secrets
 from smtpctl.render.context import Common, host_values
 from smtpctl.render.postfix import override_parameters
@@ -68,7 +69,10 @@ def _render_host(rendering: _Rendering, host: str) -> DesiredHost:
                 raise TemplateError(f"templates/{layer}: {file.path} is rendered by another layer of {host} too")
             files[file.path] = file
     expand = _Expander(fleet, host)
-    services = tuple(sorted(_services(layers, files, expand), key=lambda service: (service.stage, service.unit)))
+    own_roles = [role.value for role in fleet.hosts[host].roles]
+    services = tuple(
+        sorted(_services(layers, own_roles, files, expand), key=lambda service: (service.stage, service.unit))
+    )
     running = {service.unit for service in services}
     return DesiredHost(
         host=host,
@@ -78,6 +82,7 @@ def _render_host(rendering: _Rendering, host: str) -> DesiredHost:
         checks=tuple(_checks(layers, expand)),
         probes=tuple(_probes(layers, files, expand)),
         masked_units=tuple(sorted({unit for role in layers.values() for unit in role.masked} - running)),
+        virtual_address=_virtual_address(fleet, host),
     )
 
 
@@ -138,15 +143,25 @@ def _managed(path: str, content: bytes, role: Role) -> ManagedFile:
     return ManagedFile(path, content, int(rule.mode, 8), rule.owner, rule.group, rule.secret)
 
 
-def _services(layers: Mapping[str, Role], files: Mapping[str, ManagedFile], expand: _Expander) -> Iterator[Service]:
-    for role in layers.values():
+def _virtual_address(fleet: Fleet, host: str) -> str:
+    """The address that ``host`` may hold, without its prefix."""
+    holds = FleetRole.BALANCER in fleet.hosts[host].roles
+    return (fleet.balancing.virtual_address or "").partition("/")[0] if holds else ""
+
+
+def _services(
+    layers: Mapping[str, Role], own_roles: Sequence[str], files: Mapping[str, ManagedFile], expand: _Expander
+) -> Iterator[Service]:
+    for layer, role in layers.items():
         for rule in role.services:
             if rule.when is not None and rule.when not in files:
                 continue
             for values in expand.each(rule.unit):
                 triggers = [(_fill(path, values), Action.RESTART) for path in rule.restart]
                 triggers += [(_fill(path, values), Action.RELOAD) for path in rule.reload]
-                yield Service(_fill(rule.unit, values), rule.stage, tuple(triggers), rule.oneshot)
+                serves = tuple(name for name in own_roles if name in ([layer] if rule.serves is None else rule.serves))
+                unit = _fill(rule.unit, values)
+                yield Service(unit, rule.stage, tuple(triggers), rule.oneshot, serves, tuple(rule.packages))
 
 
 def _checks(layers: Mapping[str, Role], expand: _Expander) -> Iterator[Check]:

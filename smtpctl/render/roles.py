@@ -19,6 +19,8 @@ from smtpctl.render.templates import TemplateTree
 #: Who a firewall rule speaks of: everyone, the management networks, every host of the fleet, or the hosts of a role.
 Party = Literal["anywhere", "management", "fleet", "balancer", "submission", "relay", "feedback", "mailbox", "control"]
 
+MailRole = Literal["balancer", "submission", "relay", "feedback", "mailbox", "control"]
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,7 +44,8 @@ class Program(_Part):
 
 class ServiceRule(_Part):
     """A unit, its stage, and which files make it reload or restart. ``when`` names a file without which it is not
-    wanted on this host."""
+    wanted on this host. ``serves``: the roles whose mail waits while it restarts; left out, the role of the folder.
+    ``packages`` are patterns of the packages that it is a program of."""
 
     unit: str
     stage: int
@@ -50,6 +53,8 @@ class ServiceRule(_Part):
     restart: list[str] = []
     oneshot: bool = False
     when: str | None = None
+    serves: list[MailRole] | None = None
+    packages: list[str] = []
 
 
 class CheckRule(_Part):

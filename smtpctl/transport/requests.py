@@ -7,9 +7,13 @@ from dataclasses import asdict
 from typing import Any
 
 from smtpctl.model.artifacts import Action, Check, DesiredHost, Probe, Service
+from smtpctl.model.fleet import Role
 from smtpctl.model.plans import FileFact, HostPlan, KeptFile, Kind, ObservedHost, OwnedFile, UnitFact
 from smtpctl.model.records import HistoryEntry
 from smtpctl.transport.agent import PROTOCOL, frames
+
+#: What a unit serves that an earlier smtpctl recorded, which did not say: anything.
+ANY_ROLE = tuple(role.value for role in Role)
 
 #: Seconds within which the controller has to confirm what is live.
 CONFIRM_SECONDS = 30.0
@@ -21,6 +25,7 @@ def observe(desired: DesiredHost, *, exclusive: bool) -> dict[str, Any]:
         "do": "observe",
         "protocol": PROTOCOL,
         "exclusive": exclusive,
+        "address": desired.virtual_address,
         "files": {path: [file.sha256, file.secret] for path, file in desired.files.items()},
         "packages": list(desired.packages),
         "units": [*(service.unit for service in desired.services), *desired.masked_units],
@@ -42,6 +47,7 @@ def observed(host: str, answer: frames.Message) -> ObservedHost:
         revision=header["revision"],
         unfinished=header["unfinished"],
         written=header["written"],
+        holds_address=header["holds_address"],
     )
 
 
@@ -105,11 +111,20 @@ def record(plan: HostPlan, desired: DesiredHost, *, who: str, kind: str) -> dict
             for path, file in sorted(desired.files.items())
         },
         "services": [
-            {"unit": s.unit, "stage": s.stage, "triggers": s.triggers, "oneshot": s.oneshot} for s in desired.services
+            {
+                "unit": s.unit,
+                "stage": s.stage,
+                "triggers": s.triggers,
+                "oneshot": s.oneshot,
+                "serves": s.serves,
+                "packages": s.packages,
+            }
+            for s in desired.services
         ],
         "checks": [asdict(check) for check in desired.checks],
         "probes": [asdict(probe) for probe in desired.probes],
         "masks": list(desired.masked_units),
+        "address": desired.virtual_address,
         "packages": list(desired.packages),
         "changed": [[change.change, change.path] for change in plan.files],
     }
@@ -127,6 +142,7 @@ def recalled(host: str, answer: frames.Message) -> DesiredHost:
         checks=tuple(_check(check) for check in record["checks"]),
         probes=tuple(Probe(**probe) for probe in record["probes"]),
         masked_units=tuple(record["masks"]),
+        virtual_address=record.get("address", ""),
     )
 
 
@@ -144,7 +160,9 @@ def _kept(path: str, file: Mapping[str, Any], content: bytes) -> KeptFile:
 
 def _service(service: Mapping[str, Any]) -> Service:
     triggers = tuple((pattern, Action(action)) for pattern, action in service["triggers"])
-    return Service(service["unit"], service["stage"], triggers, service["oneshot"])
+    serves = tuple(service.get("serves", ANY_ROLE))
+    packages = tuple(service.get("packages", ()))
+    return Service(service["unit"], service["stage"], triggers, service["oneshot"], serves, packages)
 
 
 def _check(check: Mapping[str, Any]) -> Check:

@@ -88,6 +88,11 @@ def installed_packages(names: Iterable[str], status: Path = Path("/var/lib/dpkg/
     return found
 
 
+def holds_address(address: str) -> bool:
+    """Whether an interface of this host has ``address`` now."""
+    return bool(processes.run(["ip", "-o", "address", "show", "to", address], timeout=10).output.strip())
+
+
 def unit_facts(units: Iterable[str]) -> dict[str, dict[str, Any]]:
     """State of each unit, from one call of systemctl."""
     names = list(dict.fromkeys(units))

@@ -15,7 +15,7 @@ from . import PROTOCOL, StepError, checks, facts, frames, lock, packages, recove
 from .store import Store
 
 if TYPE_CHECKING:
-    from . import queues
+    from . import giving_way, queues
 
 
 class Session:
@@ -32,9 +32,17 @@ class Session:
         self.journal: dict[str, Any] | None = None
         self.keep = 10
         self.confirm_seconds = 0.0
+        self.way: giving_way.Way | None = None
 
     def serve(self) -> None:
-        """Answer messages until the stream ends."""
+        """Answer messages until the stream ends; then send mail again wherever this controller has stopped it."""
+        try:
+            self._answer()
+        finally:
+            if self.way is not None:
+                self.way.release()
+
+    def _answer(self) -> None:
         handlers: dict[str, Callable[[frames.Message], dict[str, Any]]] = {
             "observe": self.observe,
             "stage": self.stage,
@@ -46,6 +54,7 @@ class Session:
             "abandon": self.abandon,
             "recall": self.recall,
             "history": self.history,
+            "give-way": self.give_way,
             "queue-select": lambda message: self._mail_queues().select(message),
             "queue-act": lambda message: self._mail_queues().act(message),
             "queue-show": lambda message: self._mail_queues().show(message),
@@ -90,6 +99,7 @@ class Session:
             "written": {path: facts.written_at(path) for path in asked if path in owned},
             "unfinished": f"begun by {unfinished['who']}" if unfinished else "",
             "recovered": recovered,
+            "holds_address": bool(request["address"]) and facts.holds_address(request["address"]),
         }
         return {**answer, **_differing(found, asked, owned)}
 
@@ -179,6 +189,13 @@ class Session:
                 paths.append(path)
                 contents.append(self.store.get(file["sha256"]))
         return {"answer": "recalled", "record": record, "content_paths": paths, "contents": contents}
+
+    def give_way(self, message: frames.Message) -> dict[str, Any]:
+        """Drain, take over, settle: what another host's change, or this one's, asks of those who carry mail."""
+        from . import giving_way
+
+        self.way = self.way or giving_way.Way()
+        return self.way.answer(message.header)
 
     # -- parts
 

@@ -1,0 +1,28 @@
+"""Queues of Postfix instances on this host: wait until they have handed on what they hold. Read-only."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from .drain import wait
+
+#: What is being taken in or handed on. What waits for a later try (deferred) survives a restart where it is.
+QUEUES = ("maildrop", "incoming", "active")
+
+
+def settle(request: dict[str, Any]) -> dict[str, Any]:
+    """Wait until nothing is in hand in any of ``instances``; how many messages are, after ``seconds``."""
+
+    def in_hand() -> int:
+        return sum(
+            _count(f"/var/spool/postfix-{instance}/{queue}") for instance in request["instances"] for queue in QUEUES
+        )
+
+    wait(lambda: in_hand() == 0, request["seconds"])
+    return {"left": in_hand()}
+
+
+def _count(folder: str) -> int:
+    """Files in ``folder`` and below it; none where an instance is new."""
+    return sum(len(files) for _, _, files in os.walk(folder))
