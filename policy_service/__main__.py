@@ -15,6 +15,7 @@ PROGRAMS = {
     "serve": ("serve", "arguments", "main", "answer Postfix's policy requests"),
     "from-guard": ("from_guard", "arguments", "main", "check the header From before signing (milter)"),
     "route": ("route", "arguments", "main", "answer which transport a recipient takes (socketmap)"),
+    "replay": ("replay", "arguments", "main", "answer requests at the times that they name, for trying rules"),
     "explain": ("inspect", "arguments_of_explain", "explain", "show what each rule says of a message, and why"),
     "quota": ("inspect", "arguments_of_quota", "quotas", "show how full limits are; give quota back"),
 }

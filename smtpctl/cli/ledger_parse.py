@@ -33,7 +33,7 @@ def parse(file: Path, as_json: bool, only_unknown: bool) -> None:
     from smtpctl.cli.parsing import documents_of, text_of_document
 
     try:
-        with _open(file) as lines:
+        with open_log(file) as lines:
             for document in documents_of(lines):
                 if not only_unknown or document["event"] == "unknown":
                     line = {"version": JSON_VERSION, **document}
@@ -44,7 +44,8 @@ def parse(file: Path, as_json: bool, only_unknown: bool) -> None:
         ) from error
 
 
-def _open(file: Path) -> BinaryIO:
+def open_log(file: Path) -> BinaryIO:
+    """A log as bytes, whatever it is packed in; ``-`` is standard input."""
     if str(file) == "-":
         return sys.stdin.buffer
     if file.suffix == ".gz":

@@ -15,6 +15,7 @@ import click
 
 from smtpctl.cli.loading import inventory_argument
 from smtpctl.cli.policy_doctor import doctor
+from smtpctl.cli.policy_replay import replay
 
 PROGRAM = ("python3", "/usr/local/lib/smtpctl/policy.pyz")
 PLACES = ("--rules", "/etc/smtpctl/policy.json", "--database-file", "/etc/smtpctl/secrets/policy-database")
@@ -29,6 +30,7 @@ def policy() -> None:
 
 
 policy.add_command(doctor)
+policy.add_command(replay)
 
 
 @policy.command("compile")
