@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Real mails and log lines, where somebody has put them beside the checkout; tests that read them skip otherwise.
 export SMTPCTL_CORPORA ?= $(abspath $(wildcard ../shared/corpora))
 
-.PHONY: help setup demo check test build clean
+.PHONY: help setup demo check test torture build clean
 
 help: ## List the targets.
 	@awk -F ':.*## ' '/^[a-z%-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ test: setup ## All tests; as root with a lab of six hosts. PYTEST=... adds argum
 
 bench-%: setup ## Measure an area (apply, policy, ledger) against its peers: a line a figure; 1 when a bound is missed.
 	$(BIN)/python -m tests.bench.$*
+
+torture: setup ## The tests that are never done, for rounds of a seed: TORTURE='--seed 7 --only policy-fleet --rounds 3'.
+	$(BIN)/python -m tests.torture $(TORTURE)
 
 build: setup ## Wheel and source distribution, into dist/.
 	$(BIN)/python -m build
