@@ -150,14 +150,11 @@ _LONGEST = 1e9
 def read_delays(total: bytes, parts: bytes) -> Delays | None:
     """``delay=`` and ``delays=a/b/c/d``, in seconds; None when they are cut."""
     try:
-        before, manager, connecting, transferring = map(_seconds, parts.split(b"/"))
-        return Delays(_seconds(total), before, manager, connecting, transferring)
+        before, manager, connecting, transferring = map(float, parts.split(b"/"))
+        delays = Delays(float(total), before, manager, connecting, transferring)
     except ValueError:
         return None
-
-
-def _seconds(text: bytes) -> float:
-    return min(float(text), _LONGEST)
+    return delays if max(delays) <= _LONGEST else Delays(*(min(seconds, _LONGEST) for seconds in delays))
 
 
 @lru_cache(maxsize=16_384)

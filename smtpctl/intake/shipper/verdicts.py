@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from smtpctl.feedback import rules
-from smtpctl.feedback.verdict import judge
+from smtpctl.feedback.verdict import MAX_WORDS, judge
 from smtpctl.model.deliveries import Hardness, Verdict
+
+#: Bytes of a reply that are looked at; a character has four at most.
+_MOST = 4 * MAX_WORDS
+#: What differs in replies that mean the same: addresses, and ids of messages and sessions. Providers' own codes are
+#: shorter, or hold an underscore.
+_PARTICULARS = re.compile(rb"<[^<>@]*@[^<>]*>|\b(?=[A-Za-z]*\d)[0-9A-Za-z]{11,}\b")
+
+
+def classify(dsn: bytes, reply: bytes, provider: bytes | None) -> Verdict:
+    """The verdict on an attempt that failed, from Postfix's enhanced status code, the reason that it logged, and whose
+    server it went to, if that is known. Judging takes long, so replies that differ in particulars are judged once."""
+    return _judged(dsn, _PARTICULARS.sub(b"<x@x>", reply[:_MOST]), provider)
 
 
 @lru_cache(maxsize=4096)
-def classify(dsn: bytes, reply: bytes, provider: bytes | None) -> Verdict:
-    """The verdict on an attempt that failed, from Postfix's enhanced status code, the reason that it logged, and whose
-    server it went to, if that is known."""
-    name = _known(provider)
-    verdict = judge(dsn.decode(errors="replace"), reply.decode(errors="replace"), name)
+def _judged(dsn: bytes, reply: bytes, provider: bytes | None) -> Verdict:
+    verdict = judge(dsn.decode(errors="replace"), reply.decode(errors="replace"), _known(provider))
     return Verdict(Hardness(verdict.hardness), str(verdict.category))
 
 

@@ -1,0 +1,115 @@
+"""``make bench-ledger``: the shipper beside pflogsumm and a bare COPY, on one log of real shape.
+
+CPU seconds are the steady measure; wall times want a quiet machine. About five minutes with the default of a million
+lines; ``--lines 2076900`` is the log ten times over.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from datetime import date
+from pathlib import Path
+
+from tests.bench.figures import Figure, at_most, conclude, missing, quicker, shown
+from tests.bench.ledger import copying, corpus, latency, peers
+from tests.bench.ledger.server import Server, server
+
+#: Of the same log, measured once: what Lightmeter's parser recognises of the delivery lines.
+LIGHTMETER = "31 %"
+
+
+def main() -> int:
+    """Measure, and print a line a figure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--lines", type=int, default=1_038_450)
+    parser.add_argument("--seconds", type=float, default=20, help="of 500 lines a second")
+    arguments = parser.parse_args()
+    if corpus.source() is None:
+        return conclude([missing("real log", "SMTPCTL_CORPORA names no folder with it")])
+    with tempfile.TemporaryDirectory(prefix="smtpctl-bench-log-", dir="/var/tmp") as name:
+        folder = Path(name)
+        log = folder / "mail.log"
+        lines = corpus.write(log, arguments.lines)
+        _say(f"{lines} lines, {log.stat().st_size >> 20} MiB")
+        figures = [shown("lines", lines, "")]
+        peer, parsing = _parsing(log)
+        figures += parsing
+        with server() as database:
+            figures += _shipping(database, folder, log, lines, peer)
+            figures += _waiting(database, folder, log, arguments.seconds)
+    return conclude(figures)
+
+
+def _parsing(log: Path) -> tuple[float | None, list[Figure]]:
+    """(CPU seconds of pflogsumm, figures): before any database."""
+    why = peers.prepare()
+    peer = None if why else peers.pflogsumm(log)[0]
+    command = [sys.executable, "-m", "tests.bench.ledger.parsing", str(log)]
+    ours = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    name = "parse, correlate, build rows: CPU"
+    figures = [missing(name, why) if peer is None else quicker(name, ours["cpu"], peer, 2.0)]
+    expected = _count(log, b": to=<")
+    share = f"{100 * ours['recognised'] / expected:.1f} %"
+    complete = ours["recognised"] == ours["attempts"] == expected
+    figures.append(Figure("delivery lines recognised (peer: Lightmeter)", share, LIGHTMETER, "", "100 %", complete))
+    figures.append(at_most("lines not understood", ours["unknown"], 0, ""))
+    _say(figures[0].name)
+    return peer, figures
+
+
+def _shipping(database: Server, folder: Path, log: Path, lines: int, peer: float | None) -> list[Figure]:
+    """Catching up over the whole log, in batches of three sizes; and the copying alone."""
+    database.new_ledger()
+    usual = database.ship(database.config(folder, log))
+    _say("shipper end to end")
+    figures = []
+    for name, used, times in (
+        ("shipper end to end: CPU", usual.cpu, 1.5),
+        ("the same with PostgreSQL's CPU", usual.cpu + usual.server_cpu, 0.8),
+    ):
+        figures.append(missing(name, "no pflogsumm") if peer is None else quicker(name, used, peer, times))
+    figures.append(at_most("memory", usual.memory / (1 << 20), 200, "MiB"))
+    days = _days(database)
+    alone = copying.copy(database, log, lambda: days)
+    figures.append(quicker("catching up: wall, beside a bare COPY", usual.wall, alone, 0.70))
+    _say("copying alone")
+    walls = {}
+    for size in (256 << 10, 4 << 20):
+        database.new_ledger()
+        walls[size] = database.ship(database.config(folder, log, batch_bytes=size)).wall
+    figures.append(quicker("commits of 256 KiB beside 4 MiB: wall", walls[256 << 10], walls[4 << 20], 0.8))
+    figures.append(shown("lines shipped", lines / usual.wall, "/s"))
+    return figures
+
+
+def _waiting(database: Server, folder: Path, log: Path, seconds: float) -> list[Figure]:
+    """A log that grows by 500 lines a second."""
+    high, share = latency.measure(database, folder, log, seconds)
+    return [
+        at_most("written to visible at 500 lines/s: p99", high, 1.0),
+        at_most("shipper at 500 lines/s, of a core", share * 100, 2.0, "%"),
+    ]
+
+
+def _days(database: Server) -> list[date]:
+    with database.connect() as connection:
+        rows = connection.execute("SELECT DISTINCT (at AT TIME ZONE 'UTC')::date FROM ledger.deliveries").fetchall()
+    return [row[0] for row in rows]
+
+
+def _count(log: Path, what: bytes) -> int:
+    """Lines that hold ``what``."""
+    with log.open("rb") as file:
+        return sum(what in line for line in file)
+
+
+def _say(what: str) -> None:
+    sys.stderr.write(f"bench: {what}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
