@@ -32,14 +32,18 @@ class Daemon:
         notify.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener, self.log.open("a") as log:
             listener.bind(str(notify))
-            listener.settimeout(20)
+            listener.settimeout(60)
             environment = {**os.environ, "NOTIFY_SOCKET": str(notify), **(environment or {})}
             environment.pop("JOURNAL_STREAM", None)
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "policy_service", *arguments], cwd=ROOT, env=environment, stderr=log
             )
-            while b"READY=1" not in listener.recv(4096):
-                pass
+            try:
+                while b"READY=1" not in listener.recv(4096):
+                    pass
+            except TimeoutError:
+                self.kill()
+                raise
 
     @property
     def lines(self) -> list[str]:

@@ -45,7 +45,8 @@ def alternate(measured: Sequence[Server], *, connections: int = 50, rounds: int 
 
 def against_echo(folder: Path, database: Database) -> tuple[list[Figure], Measured]:
     """Ours in both modes beside the echo, with 1 to 100 connections."""
-    lease_rules, strict_rules = servers.everyone(servers.lease_limits()), servers.everyone(servers.strict_limits())
+    lease_rules = servers.everyone(servers.two_windows())
+    strict_rules = {**lease_rules, "strict": True}
     made = []
     with (
         servers.echo(folder) as echo,
@@ -130,7 +131,7 @@ def against_peers(folder: Path, database: Database, ours: Measured) -> list[Figu
 
 def memory(folder: Path, database: Database) -> list[Figure]:
     """What keys cost: two windows a sender, each sender asked for once."""
-    limits = [limit | {"key": "sender"} for limit in servers.lease_limits()]
+    limits = [limit | {"key": "sender"} for limit in servers.two_windows()]
     document = servers.rules({"everybody": servers.credential(limits)})
     made = []
     with servers.ours(folder, document, database, name="memory") as server:
@@ -153,7 +154,7 @@ def memory(folder: Path, database: Database) -> list[Figure]:
 
 def flat(folder: Path, database: Database) -> list[Figure]:
     """Memory before and after ten million requests of the same senders."""
-    with servers.ours(folder, servers.everyone(servers.lease_limits()), database, name="flat") as server:
+    with servers.ours(folder, servers.everyone(servers.two_windows()), database, name="flat") as server:
         measure(server, seconds=600, warm=0, options=["--requests=1000000"])
         before = resident_megabytes(server.process)
         for round_ in range(9):

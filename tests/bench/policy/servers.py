@@ -96,6 +96,8 @@ def credential(limits: list[dict[str, object]]) -> dict[str, object]:
         "reserved": [f"bounce.{DOMAIN}"],
         "stream": "transactional",
         "recipients_per_message": 100,
+        "clients": ["192.0.2.0/24"],
+        "hours": [{"start": "00:00", "end": "24:00"}],
         "limits": limits,
     }
 
@@ -105,7 +107,8 @@ def rules(credentials: Mapping[str, object]) -> Mapping[str, object]:
     return {
         "version": 1,
         "hosts": ["bench"],
-        "streams": {"transactional": {"filter": "transactional:[127.0.0.1]:10025"}},
+        "streams": {"transactional": {"filter": "transactional:[127.0.0.1]:10025", "message_size": 10**7}},
+        "invalid_recipients": {"in_a_row": 20, "hold": 3600},
         "credentials": credentials,
     }
 
@@ -115,19 +118,11 @@ def everyone(limits: list[dict[str, object]]) -> Mapping[str, object]:
     return rules({sender(number): credential(limits) for number in range(SENDERS)})
 
 
-def lease_limits() -> list[dict[str, object]]:
+def two_windows() -> list[dict[str, object]]:
     """Two windows a key, long enough to be leased ahead."""
     return [
         {"key": "credential", "counted": "recipients", "count": MANY, "per": 3600},
         {"key": "credential", "counted": "recipients", "count": 10 * MANY, "per": 86400},
-    ]
-
-
-def strict_limits() -> list[dict[str, object]]:
-    """Two windows a key that are never leased: each decision is the database's."""
-    return [
-        {"key": "credential", "counted": "recipients", "count": MANY, "per": 5},
-        {"key": "credential", "counted": "recipients", "count": MANY, "per": 8},
     ]
 
 
