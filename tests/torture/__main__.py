@@ -24,6 +24,7 @@ STATE = Path(__file__).parents[2] / ".torture"
 TABLE = {
     "policy-fleet": ("policy_fleet", 20),
     "policy-wire": ("policy_wire", 10),
+    "shipper": ("shipper", 20),
 }
 
 
