@@ -18,7 +18,8 @@ from smtpctl.inventory.flow import flow
 from smtpctl.inventory.schema import duration_text
 from smtpctl.inventory.shape import annotations_of, bare, kind, model_of, part_in, parts
 from smtpctl.model import forms
-from smtpctl.model.fleet import RESERVED_INSTANCES, Value
+from smtpctl.model.fleet import RESERVED_INSTANCES
+from smtpctl.model.value import Value
 
 _HEAD = """\
 <!-- Made by `smtpctl schema --format markdown` from the model of the fleet. Change smtpctl/model/fleet.py or
@@ -109,7 +110,7 @@ def _default(model: type[Value], name: str, field: FieldInfo) -> str:
     if field.is_required():
         return "*required*"
     annotation = annotations_of(model)[name]
-    if model_of(annotation):
+    if model_of(annotation) and field.get_default(call_default_factory=True, validated_data={}) is not None:
         return "see there"
     text = default_text(annotation, field)
     return f"`{text}`" if text is not None else "none"
@@ -124,7 +125,7 @@ def default_text(annotation: Any, field: FieldInfo) -> str | None:
         return None
     if annotation == forms.Duration and bare(annotation) is int:
         return duration_text(default)
-    return str(default)
+    return flow(default) if isinstance(default, bool | list) else str(default)
 
 
 def _meaning(field: FieldInfo) -> str:

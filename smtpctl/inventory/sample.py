@@ -15,7 +15,8 @@ from pydantic.fields import FieldInfo
 from smtpctl.inventory.flow import flow
 from smtpctl.inventory.reference import default_text
 from smtpctl.inventory.shape import annotations_of, item_of, model_of
-from smtpctl.model.fleet import Fleet, Value
+from smtpctl.model.fleet import Fleet
+from smtpctl.model.value import Value
 
 _WIDTH = 100
 
@@ -51,8 +52,17 @@ SAMPLE: dict[str, Any] = {
         "google": {"domains": ["gmail.com", "googlemail.com"], "mx": ["google.com"], "connections": 5},
         "default": {"connections": 10},
     },
-    "credentials": {"shop": {"senders": ["shop.example.com"], "stream": "transactional"}},
+    "credentials": {
+        "shop": {
+            "senders": ["shop.example.com"],
+            "stream": "transactional",
+            "hours": [{"days": ["mon", "tue", "wed", "thu", "fri"], "start": "06:00", "end": "22:00"}],
+            "ramp": {"since": "2026-11-30", "first": 200, "days": 10},
+        }
+    },
     "limits": [{"key": "credential", "counted": "recipients", "count": 10000, "per": "1h"}],
+    "rules": {"client": {"mode": "enforce"}},
+    "invalid_recipients": {"in_a_row": 20, "hold": "1d"},
     "mailboxes": {"postmaster": {"addresses": ["postmaster", "abuse"]}},
     "tls": {"minimum": "TLSv1.2"},
     "retention": {"ledger": "90d"},

@@ -13,7 +13,8 @@ from pydantic.fields import FieldInfo
 
 from smtpctl.inventory.problems import Path
 from smtpctl.model import forms
-from smtpctl.model.fleet import Fleet, Role, Value
+from smtpctl.model.fleet import Fleet, Role
+from smtpctl.model.value import Value
 
 #: Kinds of text (and of durations) that have a name of their own.
 _KINDS: tuple[tuple[Any, str], ...] = (
@@ -28,6 +29,11 @@ _KINDS: tuple[tuple[Any, str], ...] = (
     (forms.File, "file name"),
     (forms.Interface, "interface name"),
     (forms.Login, "login name"),
+    (forms.Sender, "domain or address"),
+    (forms.LimitKey, "key"),
+    (forms.TimeOfDay, "time of day"),
+    (forms.Date, "date"),
+    (forms.Header, "header field"),
     (forms.Parameters, "main.cf parameters"),
 )
 
@@ -106,6 +112,8 @@ def kind(annotation: Any) -> str:
         return f"list of {kind(item_of(annotation))}"
     if get_origin(annotation) is dict:
         return f"mapping of {kind(get_args(annotation)[0])} to {kind(item_of(annotation))}"
+    if annotation is bool:
+        return "`true` or `false`"
     if annotation in (str, int):
         return "text" if annotation is str else "whole number"
     return str(annotation.__name__)

@@ -99,7 +99,8 @@ def _explain_choice(path: Path, error: ErrorDetails, document: Document) -> Word
         return f"{path_text(path)} must be {words[0]}, not {excerpt(value)}", _in_digits(path, value, document)
     if not isinstance(value, str):
         return f"{path_text(path)} must be one of {', '.join(words)}, not {excerpt(value)}", ""
-    what = "role" if bare(annotation) is Role else str(path[-1])
+    within = next(str(step) for step in reversed(path) if isinstance(step, str))
+    what = "role" if bare(annotation) is Role else within
     return f"{path_text(path)}: unknown {what} {value!r}", suggestion(value, words, what="values")
 
 

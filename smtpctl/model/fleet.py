@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from smtpctl.model.forms import (
     AbsolutePath,
@@ -19,6 +19,7 @@ from smtpctl.model.forms import (
     Domain,
     Duration,
     File,
+    Header,
     Interface,
     InterfaceAddress,
     LocalPart,
@@ -26,7 +27,10 @@ from smtpctl.model.forms import (
     Name,
     Network,
     Parameters,
+    Sender,
 )
+from smtpctl.model.policy import LARGEST_MESSAGE, Hours, InvalidRecipients, Limit, Ramp, RuleSetting
+from smtpctl.model.value import Value
 
 INVENTORY_VERSION = 1
 
@@ -43,12 +47,6 @@ class Role(StrEnum):
     FEEDBACK = "feedback"
     MAILBOX = "mailbox"
     CONTROL = "control"
-
-
-class Value(BaseModel):
-    """Base of all parts of the fleet: frozen, and unknown keys are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
 class Ssh(Value):
@@ -166,6 +164,16 @@ class Stream(Value):
     """A kind of mail with its own reputation."""
 
     pool: Name = Field(description="The pool that carries it.")
+    message_size: int | None = Field(
+        None,
+        ge=1024,
+        le=LARGEST_MESSAGE,
+        description="Bytes of its largest message; default: what submission takes in, 25 MiB.",
+        examples=[1048576],
+    )
+    header: Header | None = Field(
+        None, description="Header field that each of its messages gets.", examples=["X-Stream: receipts"]
+    )
 
 
 class Pool(Value):
@@ -199,37 +207,34 @@ class Provider(Value):
     tls: Literal["may", "dane", "encrypt"] = Field("dane", description="smtp_tls_security_level towards it.")
 
 
-class Limit(Value):
-    """Never more than `count` of `counted` in any window of `per`."""
-
-    key: Literal["credential", "sender"] = Field("credential", description="What is counted apart.")
-    counted: Literal["messages", "recipients"] = Field("recipients", description="The unit.")
-    count: int = Field(ge=1, description="The limit.")
-    per: Duration = Field(description="The window.", examples=["1h"])
-    burst: int | None = Field(
-        None,
-        ge=1,
-        description="How many may go at once; default: the larger of count/100 and one message's recipients.",
-        examples=[500],
-    )
-
-    def burst_for(self, recipients_per_message: int) -> int:
-        """The burst in force for a credential whose messages may have that many recipients; never below 1."""
-        if self.burst is not None:
-            return self.burst
-        one_message = recipients_per_message if self.counted == "recipients" else 1
-        return max(self.count // 100, one_message)
-
-
 class Credential(Value):
     """What an application signs in with. Its secret stands in the secrets file under `credentials/NAME`."""
 
-    senders: list[Domain] = Field(
-        description="Sender domains that it may use, in the envelope and in `From`.", min_length=1
+    senders: list[Sender] = Field(
+        description="Senders that it may use, in the envelope and in `From`: a domain with all under it, "
+        "`@` and a domain for that alone, or an address.",
+        min_length=1,
+        examples=[["shop.example.com", "billing@news.example.com"]],
     )
+    null_sender: bool = Field(False, description="Whether it may use the null sender, which is for bounces.")
     stream: Name = Field(description="The stream its mail belongs to.")
     recipients_per_message: int = Field(100, ge=1, le=10000, description="Most recipients of one message.")
     limits: list[Limit] | None = Field(None, description="In place of `limits` of the fleet.", examples=[[]])
+    clients: list[Network] = Field(
+        default_factory=list,
+        description="Networks that it is used from; none: from anywhere.",
+        examples=[["198.51.100.0/28"]],
+    )
+    hours: list[Hours] = Field(
+        default_factory=list,
+        description="Hours in which it sends; none: at any.",
+        examples=[[{"days": ["mon", "tue", "wed", "thu", "fri"], "start": "08:00", "end": "18:00"}]],
+    )
+    ramp: Ramp | None = Field(
+        None,
+        description="Its first days, where it is new.",
+        examples=[{"since": "2026-11-30", "first": 200, "days": 10}],
+    )
 
 
 class Tls(Value):
@@ -277,6 +282,14 @@ class Fleet(Value):
     credentials: dict[Name, Credential] = Field(default_factory=dict, description="Who may submit.")
     limits: list[Limit] = Field(
         default_factory=list, description="Limits of every credential that has none of its own."
+    )
+    rules: dict[Name, RuleSetting] = Field(
+        default_factory=dict,
+        description="How rules of the policy service are set, by name.",
+        examples=[{"client": {"mode": "shadow"}}],
+    )
+    invalid_recipients: InvalidRecipients | None = Field(
+        None, description="When a credential is held, as a stolen one.", examples=[{"in_a_row": 20, "hold": "1d"}]
     )
     mailboxes: dict[Name, Mailbox] = Field(default_factory=dict, description="Mailboxes of the fleet's own people.")
     tls: Tls = Field(default_factory=lambda: Tls.model_validate({}), description="Certificates.")

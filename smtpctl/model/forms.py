@@ -7,6 +7,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from datetime import date
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -82,6 +83,13 @@ def _interface_address(value: str) -> str:
 _ADDRESS_AND_BITS = "ADDRESS/BITS, such as 192.0.2.10/24"
 
 
+def _date(value: str) -> str:
+    try:
+        return date.fromisoformat(value).isoformat()
+    except ValueError:
+        raise FormError(f"{value!r} is not a date", "year, month and day, such as 2026-11-30") from None
+
+
 def _seconds(value: object) -> int:
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if not match:
@@ -142,6 +150,36 @@ Interface = Annotated[
     str, Form(r"[A-Za-z0-9][A-Za-z0-9._-]{0,14}", "the name of a network interface", "one such as eth0 or ens3")
 ]
 Login = Annotated[str, Form(r"[a-z_][a-z0-9_-]{0,31}", "a login name", "one such as root or deploy")]
+#: A sender of a credential: a domain and all under it, ``@DOMAIN`` alone, or an address.
+Sender = Annotated[
+    str,
+    Form(
+        rf"(?:(?:[a-z0-9#$&'*+/=?^_`{{|}}~.-]{{1,64}})?@)?(?=.{{1,253}}$)(?:{_LABEL}\.)+{_LABEL}",
+        "a domain or an address in lower case",
+        "shop.example.com (with all under it), @shop.example.com (alone) or billing@shop.example.com",
+    ),
+]
+_PART = "(credential|sender|domain|client|stream|provider)"
+LimitKey = Annotated[
+    str,
+    Form(
+        rf"{_PART}(\+{_PART})*",
+        "what a limit is counted by",
+        "credential, sender, domain, client, stream or provider, or several joined by '+', such as credential+provider",
+    ),
+]
+TimeOfDay = Annotated[
+    str, Form(r"([01][0-9]|2[0-3]):[0-5][0-9]|24:00", "a time of day", "hours and minutes, such as 08:30, up to 24:00")
+]
+Header = Annotated[
+    str,
+    Form(
+        r"[A-Za-z][A-Za-z0-9-]{0,60}: [!-~]+( [!-~]+)*",
+        "a header field",
+        "its name, a colon, a space and printable ASCII, such as 'X-Stream: receipts'",
+    ),
+]
+Date = Annotated[str, AfterValidator(_date)]
 Address = Annotated[str, AfterValidator(_address)]
 Network = Annotated[str, AfterValidator(_network)]
 InterfaceAddress = Annotated[str, AfterValidator(_interface_address)]

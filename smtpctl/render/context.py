@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from smtpctl.model.fleet import Fleet, Host, Role, Source
 from smtpctl.model.secrets import ReadSecrets
-from smtpctl.render.context_policy import PROBE, policy_rules, probe_settings, routing_table
+from smtpctl.render.context_policy import PROBE, decides_at_end, policy_rules, probe_settings, routing_table
 from smtpctl.render.firewall import HEALTH_PORT_OFFSET, rule_lines
 from smtpctl.render.roles import Role as LayerRole
 
@@ -89,6 +89,7 @@ def host_values(common: Common, host: str, layers: Mapping[str, LayerRole]) -> d
         "database_role": lambda kind: _database_role(kind, host),
         "health_port": lambda port: port + HEALTH_PORT_OFFSET,
         "policy_service": POLICY_SERVICE,
+        "policy_decides_at_end": decides_at_end(fleet),
         "policy_rules": lambda: common.policy_rules,
         "probe_settings": lambda: _json(probe_settings(fleet, secrets, host)),
         "probe_recipient": f"probe@{PROBE}.invalid",

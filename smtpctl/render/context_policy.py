@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from smtpctl.model.fleet import Credential, Fleet, Limit, Role
+from smtpctl.model.fleet import Credential, Fleet, Role, Stream
+from smtpctl.model.policy import Limit
 from smtpctl.model.secrets import Secrets
 
 RULES_VERSION = 1
@@ -17,21 +18,31 @@ SOURCE = "smtpctl: rendered from the inventory; change it there"
 
 def policy_rules(fleet: Fleet) -> dict[str, Any]:
     """The rules of every submission host: the same on all of them, since they share the quotas."""
-    return {
+    rules: dict[str, Any] = {
         "$comment": SOURCE,
         "version": RULES_VERSION,
         "fleet": fleet.fleet,
         "hosts": list(fleet.hosts_with(Role.SUBMISSION)),
-        "streams": {
-            name: {"filter": f"{stream.pool}:[127.0.0.1]:{fleet.pools[stream.pool].port}"}
-            for name, stream in fleet.streams.items()
-        },
+        "providers": {name: provider.domains for name, provider in fleet.providers.items() if provider.domains},
+        "streams": {name: _stream(fleet, stream) for name, stream in fleet.streams.items()},
         "credentials": {
             name: _credential(fleet, credential, fleet.limits_of(name))
             for name, credential in fleet.credentials.items()
         }
         | {PROBE: _probe(fleet)},
     }
+    if fleet.rules:
+        rules["rules"] = {name: setting.model_dump(exclude_none=True) for name, setting in fleet.rules.items()}
+    if fleet.invalid_recipients:
+        rules["invalid_recipients"] = fleet.invalid_recipients.model_dump()
+    return rules
+
+
+def decides_at_end(fleet: Fleet) -> bool:
+    """Whether the policy service has something to say at END-OF-MESSAGE: where bytes are limited."""
+    return any(stream.message_size for stream in fleet.streams.values()) or any(
+        limit.counted == "bytes" for name in fleet.credentials for limit in fleet.limits_of(name)
+    )
 
 
 def probe_settings(fleet: Fleet, secrets: Secrets, host: str) -> dict[str, Any]:
@@ -90,11 +101,36 @@ def routing_table(fleet: Fleet, host: str) -> dict[str, Any]:
 
 def _credential(fleet: Fleet, credential: Credential, limits: tuple[Limit, ...]) -> dict[str, Any]:
     recipients = credential.recipients_per_message
-    return {
+    domains = {sender.rpartition("@")[2] for sender in credential.senders}
+    rules: dict[str, Any] = {
         "senders": credential.senders,
         # A message without From gets one from its rewritten envelope (cleanup(8)): it is to be refused, not sent so.
-        "reserved": [domain.bounce for name, domain in fleet.domains.sending.items() if name in credential.senders],
+        "reserved": [domain.bounce for name, domain in fleet.domains.sending.items() if name in domains],
         "stream": credential.stream,
         "recipients_per_message": recipients,
-        "limits": [limit.model_dump() | {"burst": limit.burst_for(recipients)} for limit in limits],
+        "limits": [_limit(fleet, credential, limit) for limit in limits],
     }
+    if credential.null_sender:
+        rules["null_sender"] = True
+    if credential.clients:
+        rules["clients"] = credential.clients
+    if credential.hours:
+        rules["hours"] = [hours.model_dump() for hours in credential.hours]
+    if credential.ramp:
+        rules["ramp"] = credential.ramp.model_dump()
+    return rules
+
+
+def _limit(fleet: Fleet, credential: Credential, limit: Limit) -> dict[str, Any]:
+    key = limit.parts if len(limit.parts) > 1 else limit.key
+    burst = limit.burst_for(credential.recipients_per_message, fleet.streams[credential.stream].message_size)
+    return limit.model_dump() | {"key": key, "burst": burst}
+
+
+def _stream(fleet: Fleet, stream: Stream) -> dict[str, Any]:
+    rules: dict[str, Any] = {"filter": f"{stream.pool}:[127.0.0.1]:{fleet.pools[stream.pool].port}"}
+    if stream.message_size:
+        rules["message_size"] = stream.message_size
+    if stream.header:
+        rules["prepend"] = stream.header
+    return rules

@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from policy_service.rules import RULE_NAMES, RULES, WITH_ACTION
 from policy_service.rules_file import parse
-from policy_service.ruleset import RulesError
+from policy_service.ruleset import InvalidRecipients, Ramp, RulesError
 from smtpctl.inventory import load_fleet
+from smtpctl.model import policy as model
 from smtpctl.render.context_policy import PROBE, policy_rules
 
 GOOD = json.loads((Path(__file__).parent / "dialogues" / "rules.json").read_text(encoding="utf-8"))
-INVENTORIES = sorted((Path(__file__).parents[2] / "inventory").glob("*.yml"))
+ROOT = Path(__file__).parents[2]
+INVENTORIES = sorted((ROOT / "inventory").glob("*.yml"))
 
 Change = Callable[[dict[str, Any]], object]
 
@@ -143,6 +146,54 @@ def test_what_smtpctl_compiles_the_service_reads(path: Path) -> None:
     fleet = load_fleet(path)
     rules = parse(json.dumps(policy_rules(fleet)), rule_names=RULE_NAMES)
     assert set(rules.credentials) == {*fleet.credentials, PROBE}
+
+
+EVERYTHING = """
+streams: {transactional: {message_size: 1048576, header: "X-Stream: receipts"}}
+credentials:
+  shop:
+    senders: [shop.example.com, "@news.example.com", billing@shop.example.com]
+    null_sender: true
+    clients: [198.51.100.0/28, "2001:db8::/48"]
+    hours: [{days: [mon, sun], start: "08:00", end: "24:00"}]
+    ramp: {since: "2026-11-30", first: 200, days: 10}
+    limits:
+      - {key: credential+provider, count: 1000, per: 1h}
+      - {key: domain+client+stream, counted: bytes, count: 100000000, per: 1d}
+rules: {client: {mode: shadow}, hours: {action: hold}, ramp: {mode: "off"}}
+invalid_recipients: {in_a_row: 20, hold: 1d}
+"""
+
+
+def test_whatever_the_inventory_can_say_the_service_reads(tmp_path: Path) -> None:
+    written = yaml.safe_load((ROOT / "inventory" / "reference.yml").read_text(encoding="utf-8"))
+    said = yaml.safe_load(EVERYTHING)
+    for name in ("streams", "credentials"):
+        for key, values in said.pop(name).items():
+            written[name][key] |= values
+    written |= said
+    path = tmp_path / "inventory.yml"
+    path.write_text(yaml.safe_dump(written), encoding="utf-8")
+    rules = parse(json.dumps(policy_rules(load_fleet(path))), rule_names=RULE_NAMES, with_action=WITH_ACTION)
+    shop = rules.credentials["shop"]
+    assert shop.stream.message_size == 1048576
+    assert shop.stream.prepend == "X-Stream: receipts"
+    assert shop.null_sender
+    assert shop.may_use("any@news.example.com")
+    assert not shop.may_use("any@x.news.example.com")
+    assert len(shop.clients) == 2
+    assert shop.hours == ((480, 1440), (9120, 10080))
+    assert shop.ramp == Ramp(20787, 200, 10)
+    assert [limit.kind for limit in shop.limits] == ["credential+provider", "domain+client+stream"]
+    assert shop.limits[1].shape.burst == 1048576
+    assert (rules.mode("client"), rules.mode("ramp"), rules.actions["hours"]) == ("shadow", "off", "hold")
+    assert rules.invalid_recipients == InvalidRecipients(20, 86400)
+    assert rules.provider("gmail.com") == "google"
+
+
+def test_the_inventory_knows_every_rule() -> None:
+    assert model.RULES == RULE_NAMES
+    assert model.RULES_WITH_ACTION == WITH_ACTION
 
 
 def test_every_rule_has_a_name_and_a_sentence() -> None:

@@ -7,6 +7,7 @@ from smtpctl.inventory.checks.domains import is_below
 from smtpctl.inventory.problems import Finding
 from smtpctl.inventory.words import nearest, suggestion
 from smtpctl.model.fleet import Fleet
+from smtpctl.model.policy import RULES, RULES_WITH_ACTION
 
 
 @reads("credentials", "streams")
@@ -21,11 +22,12 @@ def a_credential_has_a_stream(fleet: Fleet) -> Findings:
 
 @reads("credentials", "domains")
 def a_sender_is_a_sending_domain(fleet: Fleet) -> Findings:
-    """Every sender domain of a credential stands under `domains.sending`: others would leave without signature.
+    """The domain of every sender of a credential stands under `domains.sending`: others would leave without signature.
 
     A domain below a sending domain is one of its own here, with its own keys and bounce domain."""
     for name, credential in fleet.credentials.items():
-        for index, sender in enumerate(credential.senders):
+        for index, written in enumerate(credential.senders):
+            sender = written.rpartition("@")[2]
             if sender not in fleet.domains.sending:
                 path = ("credentials", name, "senders", index)
                 hint = "add it to domains.sending, with a bounce domain of its own"
@@ -45,4 +47,32 @@ def the_health_checks_name_is_taken(fleet: Fleet) -> Findings:
         )
 
 
-CHECKS = (the_health_checks_name_is_taken, a_credential_has_a_stream, a_sender_is_a_sending_domain)
+@reads("credentials")
+def hours_end_after_they_start(fleet: Fleet) -> Findings:
+    """Hours end after they start, on the same day."""
+    for name, credential in fleet.credentials.items():
+        for index, hours in enumerate(credential.hours):
+            if hours.start >= hours.end:
+                message = f"credential {name!r} has hours from {hours.start} until {hours.end}"
+                hint = "two of them where they go over midnight: one until 24:00, one from 00:00"
+                yield Finding(("credentials", name, "hours", index), message, hint)
+
+
+@reads("rules")
+def a_rule_exists(fleet: Fleet) -> Findings:
+    """A rule that is set is one of the policy service's, and has a choice of action where one is named."""
+    for name, setting in fleet.rules.items():
+        if name not in RULES:
+            yield Finding(("rules", name), f"there is no rule {name!r}", suggestion(name, RULES, what="rules"))
+        elif setting.action is not None and name not in RULES_WITH_ACTION:
+            hint = f"rules with a choice of action: {', '.join(RULES_WITH_ACTION)}"
+            yield Finding(("rules", name, "action"), f"rule {name!r} has no choice of action", hint)
+
+
+CHECKS = (
+    hours_end_after_they_start,
+    a_rule_exists,
+    the_health_checks_name_is_taken,
+    a_credential_has_a_stream,
+    a_sender_is_a_sending_domain,
+)

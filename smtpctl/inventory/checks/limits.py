@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from smtpctl.inventory.checks.check import Findings, reads
 from smtpctl.inventory.problems import Finding, Path, path_text
-from smtpctl.model.fleet import Credential, Fleet, Limit
+from smtpctl.model.fleet import Credential, Fleet
+from smtpctl.model.policy import Limit
 
 #: Seconds in which a full burst must have come back. The policy service refuses rules of a hundred years; its reserves
 #: take a little of the rate as well.
@@ -43,33 +44,41 @@ def a_burst_is_within_its_count(fleet: Fleet) -> Findings:
             yield Finding((*path, "burst"), message, f"at most {limit.count}")
 
 
-@reads("limits", "credentials")
+def _message_size(fleet: Fleet, credential: Credential) -> int | None:
+    """Bytes of a credential's largest message, where its stream has such a limit."""
+    stream = fleet.streams.get(credential.stream)
+    return stream.message_size if stream else None
+
+
+@reads("limits", "credentials", "streams")
 def the_largest_message_passes_its_limits(fleet: Fleet) -> Findings:
-    """A message with as many recipients as its credential allows fits each limit that counts recipients: within its
-    count, and within its burst where that is set."""
+    """A message with as many recipients as its credential allows fits each limit that counts recipients, and one as
+    large as its stream allows each that counts bytes: within its count, and within its burst where that is set."""
     for path, limit, name, credential in _limits_in_force(fleet):
-        largest = credential.recipients_per_message
-        if limit.counted != "recipients":
+        largest = limit.largest(credential.recipients_per_message, _message_size(fleet, credential))
+        if limit.counted == "messages":
             continue
         allowed, key = limit.count, "count"
         if limit.burst is not None and limit.burst < allowed:
             allowed, key = limit.burst, "burst"
         if largest > allowed:
             message = (
-                f"{path_text(path)}: a message of credential {name!r} may have {largest} recipients, "
+                f"{path_text(path)}: a message of credential {name!r} may have {largest} {limit.counted}, "
                 f"but one of more than {allowed} ({key}) can never pass"
             )
             hint = f"raise {key}, or set recipients_per_message of {name!r} to {allowed} or less"
+            if limit.counted == "bytes":
+                hint = f"raise {key}, or set message_size of stream {credential.stream!r} to {allowed} or less"
             yield Finding((*path, key), message, hint)
 
 
-@reads("limits", "credentials")
+@reads("limits", "credentials", "streams")
 def a_burst_leaves_a_rate(fleet: Fleet) -> Findings:
     """A burst, set or by default, leaves enough of its count for a rate: what a full burst used up comes back at
     count - burst + 1 in each window, and must have come back within a lifetime."""
     told = set()
     for path, limit, name, credential in _limits_in_force(fleet):
-        burst = limit.burst_for(credential.recipients_per_message)
+        burst = limit.burst_for(credential.recipients_per_message, _message_size(fleet, credential))
         if path in told or not burst <= limit.count:
             continue
         if burst * limit.per > _LONGEST_RECOVERY * (limit.count - burst + 1):
@@ -89,7 +98,7 @@ def a_limit_stands_once(fleet: Fleet) -> Findings:
     for path, limits in lists:
         seen = set()
         for index, limit in enumerate(limits):
-            identity = (limit.key, limit.counted, limit.per)
+            identity = (frozenset(limit.parts), limit.counted, limit.per)
             if identity in seen:
                 where = path_text((*path, index))
                 message = f"{where}: {limit.counted} by {limit.key} are limited twice over one window"
@@ -97,7 +106,32 @@ def a_limit_stands_once(fleet: Fleet) -> Findings:
             seen.add(identity)
 
 
+@reads("limits", "credentials")
+def what_a_limit_is_counted_by_is_known(fleet: Fleet) -> Findings:
+    """A limit names each thing that it is counted by once; bytes are a whole message's, so not by provider."""
+    for path, limit in _own_limits(fleet):
+        if len(set(limit.parts)) < len(limit.parts):
+            message = f"{path_text(path)}: {limit.key} names a thing twice"
+            joined = "+".join(dict.fromkeys(limit.parts))
+            yield Finding((*path, "key"), message, f"write {joined}")
+        if limit.counted == "bytes" and "provider" in limit.parts:
+            message = f"{path_text(path)}: bytes are a whole message's, which may go to several providers"
+            yield Finding((*path, "key"), message, "count recipients, or leave provider out")
+
+
+@reads("credentials")
+def a_ramp_lets_one_message_pass(fleet: Fleet) -> Findings:
+    """The first day of a ramp has room for a message with as many recipients as its credential allows."""
+    for name, credential in fleet.credentials.items():
+        ramp, largest = credential.ramp, credential.recipients_per_message
+        if ramp is not None and ramp.first < largest:
+            message = f"a message of credential {name!r} may have {largest} recipients, its first day {ramp.first}"
+            yield Finding(("credentials", name, "ramp", "first"), message, f"at least {largest}")
+
+
 CHECKS = (
+    what_a_limit_is_counted_by_is_known,
+    a_ramp_lets_one_message_pass,
     a_burst_is_within_its_count,
     the_largest_message_passes_its_limits,
     a_burst_leaves_a_rate,
