@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import socket
 import subprocess
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from policy_service.rules import RULE_NAMES
+from policy_service.rules_file import parse
 from smtpctl.inventory import load_fleet
 from smtpctl.model.secrets import Secrets
 from smtpctl.operate.policy_settings import backlog, findings
@@ -112,3 +115,12 @@ def test_a_listener_with_a_short_queue_is_found_where_it_listens(tmp_path: Path)
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert "its listening queue holds 5 connections" in ended.stdout
+
+
+def test_the_settings_and_rules_that_the_page_shows_are_sound() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "policy.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```(\w*)\n(.*?)```", page, re.DOTALL)
+    (main,) = [text for _, text in blocks if text.startswith("smtpd_recipient_restrictions")]
+    assert findings(instance(main)) == ()
+    (rules,) = [text for kind, text in blocks if kind == "json"]
+    assert parse(rules, rule_names=RULE_NAMES).credentials["shop"].limits
