@@ -1,7 +1,7 @@
 """The programs of the policy service.
 
 ``serve`` (delegation; meant where no program is named), ``from-guard`` (milter) and ``route`` (socketmap) are daemons;
-``explain`` and ``quota`` show what the first decides.
+``explain`` and ``quota`` show what the first decides; ``check`` says whether a file is right before it is live.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ PROGRAMS = {
     "from-guard": ("from_guard", "arguments", "main", "check the header From before signing (milter)"),
     "route": ("route", "arguments", "main", "answer which transport a recipient takes (socketmap)"),
     "replay": ("replay", "arguments", "main", "answer requests at the times that they name, for trying rules"),
+    "check": ("check", "arguments", "main", "say whether files of rules and routes are right"),
     "explain": ("inspect", "arguments_of_explain", "explain", "show what each rule says of a message, and why"),
     "quota": ("inspect", "arguments_of_quota", "quotas", "show how full limits are; give quota back"),
 }

@@ -67,6 +67,7 @@ class Visit:
         """Lock, and plan from what is there."""
         desired = self._desired()
         answer = self._connected().ask(requests.observe(desired, exclusive=exclusive), on_step=self.report)
+        requests.refuse_newer(self.name, answer)
         if recovered := answer.header["recovered"]:
             self.report("recover", recovered)
         self.observed = requests.observed(self.name, answer)

@@ -267,7 +267,9 @@ class Mailbox(Value):
 class Fleet(Value):
     """Everything that one inventory describes."""
 
-    version: Literal[1] = Field(description="Version of the inventory's form.")
+    version: Literal[1] = Field(
+        description="Version of the inventory's form. Another is for another smtpctl: upgrade it."
+    )
     fleet: Name = Field(description="Name of the fleet.", examples=["reference"])
     ssh: Ssh = Field(default_factory=lambda: Ssh.model_validate({}), description="How the hosts are reached.")
     network: NetworkPlan = Field(description="Networks and addresses.")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict
+from itertools import takewhile
 from typing import Any
 
+from smtpctl import __version__
+from smtpctl.errors import HostError
 from smtpctl.model.artifacts import Action, Check, DesiredHost, Probe, Service
 from smtpctl.model.fleet import Role
 from smtpctl.model.plans import FileFact, HostPlan, KeptFile, Kind, ObservedHost, OwnedFile, UnitFact
@@ -49,6 +52,23 @@ def observed(host: str, answer: frames.Message) -> ObservedHost:
         written=header["written"],
         holds_address=header["holds_address"],
     )
+
+
+def refuse_newer(host: str, answer: frames.Message) -> None:
+    """Raise HostError where a newer release changed the host last: its files would be rendered back to older ones."""
+    release = answer.header["release"]
+    if release and _numbers(release) > _numbers(__version__):
+        raise HostError(
+            host,
+            "version",
+            f"smtpctl {release} changed this host last, and this is {__version__}",
+            hint=f"upgrade smtpctl here to {release} or newer",
+        )
+
+
+def _numbers(release: str) -> tuple[int, ...]:
+    """``1.10.2`` so that it compares with others; a part that is no number ends it."""
+    return tuple(int(part) for part in takewhile(str.isdigit, release.split(".")))
 
 
 def stage(plan: HostPlan) -> tuple[dict[str, Any], list[bytes]]:
@@ -98,6 +118,7 @@ def record(plan: HostPlan, desired: DesiredHost, *, who: str, kind: str) -> dict
     """What the host remembers of this revision: everything that smtpctl owns there."""
     return {
         "revision": plan.revision,
+        "release": __version__,
         "who": who,
         "kind": kind,
         "files": {

@@ -62,14 +62,14 @@ def _edit(files: dict[str, ManagedFile], edit: Mapping[str, Any], secrets: Secre
         return
     if "content" in edit:
         old = files.get(path, ManagedFile(path, b""))
-        files[path] = dataclasses.replace(old, content=edit["content"].encode(), mode=int(edit.get("mode", old.mode)))
+        files[path] = dataclasses.replace(old, content=edit["content"].encode())
         return
     if "same_as" in edit:
         files[path] = dataclasses.replace(files[path], content=files[edit["same_as"]].content)
         return
     if "mode" in edit or "owner" in edit:
         old = files[path]
-        owner, mode = edit.get("owner", old.owner), int(edit.get("mode", old.mode))
+        owner, mode = edit.get("owner", old.owner), int(str(edit.get("mode", old.mode)), 0)
         files[path] = dataclasses.replace(old, mode=mode, owner=owner, group=edit.get("group", old.group))
         return
     if "certificate" in edit:

@@ -22,6 +22,8 @@ STATE = Path(__file__).parents[2] / ".torture"
 
 #: name -> (module in this folder, rounds by default). Its ``torture(seed)`` is one round, and raises when it fails.
 TABLE = {
+    "broken": ("broken", 104),
+    "interruptions": ("interruptions", 500),
     "policy-fleet": ("policy_fleet", 20),
     "policy-wire": ("policy_wire", 10),
     "shipper": ("shipper", 20),

@@ -11,8 +11,9 @@ from typing import Any
 
 from . import processes
 
-#: Postfix's words for giving up (msg(3)). PostgreSQL's FATAL is said to a client, and ends a session only.
-MARKS = "fatal: |panic: "
+#: Words for giving up: Postfix's (msg(3)), Dovecot's, and HAProxy's of a reload after which its old process stays.
+#: PostgreSQL's FATAL is said to a client, and ends a session only.
+MARKS = "fatal: |panic: |Fatal: |Panic: |cannot bind socket"
 
 #: As many as help; the same one comes once a connection.
 MOST = 5

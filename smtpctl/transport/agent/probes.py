@@ -13,7 +13,7 @@ from . import StepError, processes
 #: Between two tries of one probe.
 PAUSE = 0.1
 
-#: A try that has less time left is not begun: being stopped would be its whole answer.
+#: The least that one try is given.
 SHORTEST = 0.5
 
 
@@ -34,8 +34,11 @@ def _until_deadline(probe: dict[str, Any]) -> str:
     """Empty once the probe succeeds, else what the last try said."""
     end = time.monotonic() + probe["deadline"]
     while True:
-        answer = _try(probe, max(SHORTEST, end - time.monotonic()))
-        if not answer or time.monotonic() + SHORTEST >= end:
+        began = time.monotonic()
+        answer = _try(probe, max(SHORTEST, end - began))
+        took = time.monotonic() - began
+        # A try that could not end in time is not begun: being stopped would be its whole answer.
+        if not answer or began + took + took >= end:
             return answer
         time.sleep(PAUSE)
 

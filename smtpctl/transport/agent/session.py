@@ -78,9 +78,9 @@ class Session:
         request = message.header
         if request["protocol"] != PROTOCOL:
             raise StepError("observe", f"the controller speaks version {request['protocol']}, this agent {PROTOCOL}")
+        _refuse_newer(self.store)
         recovered = self._take_lock(request["exclusive"])
         current = self.store.current() or {}
-        _refuse_newer(current)
         owned: dict[str, Any] = current.get("files", {})
         services = [service["unit"] for service in current.get("services", [])]
         masks = current.get("masks", [])
@@ -90,6 +90,7 @@ class Session:
         answer = {
             "answer": "observed",
             "revision": current.get("revision", ""),
+            "release": current.get("release", ""),
             "owned": owned,
             "owned_services": services,
             "owned_masks": masks,
@@ -142,6 +143,7 @@ class Session:
 
     def settle(self, message: frames.Message) -> dict[str, Any]:
         """What became of an apply whose connection broke: what it left unfinished is led back now."""
+        _refuse_newer(self.store)
         self.lock = self.lock or lock.exclusive(self.store.base)
         recovered = recovery.undo_unfinished(self.store, "the connection to the controller broke")
         current = self.store.current() or {}
@@ -182,6 +184,7 @@ class Session:
 
     def recall(self, message: frames.Message) -> dict[str, Any]:
         """A kept revision, with the contents that differ from what stands here now; never those of secret files."""
+        _refuse_newer(self.store)
         record = self.store.find(message.header["revision"])
         paths, contents = [], []
         for path, file in record["files"].items():
@@ -290,12 +293,16 @@ def _differing(found: dict[str, Any], asked: dict[str, list[Any]], owned: dict[s
     return {"content_paths": paths, "contents": contents}
 
 
-def _refuse_newer(current: dict[str, Any]) -> None:
-    if current.get("protocol", PROTOCOL) > PROTOCOL:
-        raise StepError(
-            "observe",
-            f"a newer smtpctl changed this host last (version {current['protocol']}; this one has {PROTOCOL})",
-        )
+def _refuse_newer(store: Store) -> None:
+    """What a newer smtpctl left, finished or not, is not for this one to read, and least of all to lead back."""
+    for record in (store.journal(), store.current()):
+        if record is not None and record.get("protocol", PROTOCOL) > PROTOCOL:
+            release = record.get("release", "a newer version")
+            raise StepError(
+                "version",
+                f"smtpctl {release} changed this host last and left records of version {record['protocol']}; "
+                f"this one reads version {PROTOCOL}: upgrade it",
+            )
 
 
 def _entry(journal: dict[str, Any]) -> dict[str, Any]:
