@@ -46,6 +46,17 @@ class _Rendering:
         self.fleet = common.fleet
         self._programs: dict[str, bytes] = {}
         self._copies: dict[str, bytes] = {}
+        self._rules: dict[tuple[str, str], tuple[int, FileRule]] = {}
+
+    def managed(self, layer: str, role: Role, path: str, content: bytes) -> ManagedFile:
+        """The file at ``path`` with the mode, owner and secrecy that its layer says."""
+        if (layer, path) not in self._rules:
+            rule = next(
+                (rule for pattern, rule in role.files.items() if fnmatch.fnmatchcase(path, pattern)), FileRule()
+            )
+            self._rules[layer, path] = int(rule.mode, 8), rule
+        mode, rule = self._rules[layer, path]
+        return ManagedFile(path, content, mode, rule.owner, rule.group, rule.secret)
 
     def program(self, program: Program) -> bytes:
         if program.main not in self._programs:
@@ -118,14 +129,14 @@ def _files_of_layer(
             text = rendering.tree.render(template, {**values, **extra})
             noted = secrets.noted()
             if text.strip():
-                file = _managed(_fill(target, extra), text.encode(), role)
+                file = rendering.managed(layer, role, _fill(target, extra), text.encode())
                 if not file.secret:
                     _refuse_open_secrets(file.path, text, noted, secrets)
                 yield file
     for path, program in role.programs.items():
-        yield _managed(path, rendering.program(program), role)
+        yield rendering.managed(layer, role, path, rendering.program(program))
     for path, source in role.copies.items():
-        yield _managed(path, rendering.copy(source), role)
+        yield rendering.managed(layer, role, path, rendering.copy(source))
 
 
 def _repetitions(fleet: Fleet, host: str, target: str) -> Iterator[dict[str, str]]:
@@ -136,11 +147,6 @@ def _repetitions(fleet: Fleet, host: str, target: str) -> Iterator[dict[str, str
         yield from ({"domain": domain} for domain in fleet.domains.sending)
     else:
         yield {}
-
-
-def _managed(path: str, content: bytes, role: Role) -> ManagedFile:
-    rule = next((rule for pattern, rule in role.files.items() if fnmatch.fnmatchcase(path, pattern)), FileRule())
-    return ManagedFile(path, content, int(rule.mode, 8), rule.owner, rule.group, rule.secret)
 
 
 def _virtual_address(fleet: Fleet, host: str) -> str:

@@ -30,6 +30,7 @@ class TemplateTree:
     def __init__(self, root: Path, overlay: Path | None = None, *, compiled: Path | None = None) -> None:
         self._files = dict(_files_below(root))
         self._targets: dict[str, tuple[tuple[str, str], ...]] = {}
+        self._templates: dict[str, jinja2.Template] = {}
         if overlay is not None:
             self._files |= dict(_files_below(overlay))
         self._environment = jinja2.Environment(  # noqa: S701 - configuration files, not HTML
@@ -63,13 +64,19 @@ class TemplateTree:
             )
         return self._targets[layer]
 
+    def _template(self, path: str) -> jinja2.Template:
+        """The compiled template; Jinja's own cache asks a lock and a loader each time."""
+        if path not in self._templates:
+            self._templates[path] = self._environment.get_template(path)
+        return self._templates[path]
+
     def add_filter(self, name: str, function: Callable[..., str]) -> None:
         self._environment.filters[name] = function
 
     def render(self, path: str, values: Mapping[str, Any]) -> str:
         """The template at ``path`` with ``values``. Raise TemplateError with file and line on any mistake in it."""
         try:
-            return self._environment.get_template(path).render(values)
+            return self._template(path).render(values)
         except jinja2.TemplateSyntaxError as error:
             raise TemplateError(f"{self._files[path]}:{error.lineno}: {error.message}") from None
         except jinja2.TemplateError as error:
