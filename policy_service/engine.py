@@ -11,9 +11,11 @@ usual message costs a look at a few attributes, one look-up, and a subtraction a
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
+from policy_service import pauses
 from policy_service.key import Key, spend
 from policy_service.leases import Book, Outcome, Refusal
 from policy_service.message import Message, message_of
@@ -73,6 +75,8 @@ class Engine:
         self.accepted = self.unobjected = 0
         #: Requests by stage.
         self.at_rcpt = self.at_data = self.at_end = 0
+        #: The pauses in force (policy_service.pauses).
+        self.paused: Callable[[], pauses.Pauses] = tuple
         self._observer = observer
         self._answers: dict[bytes, bytes | list[Asker]] = {}
         self._older: dict[bytes, bytes | list[Asker]] = {}
@@ -148,6 +152,8 @@ class Engine:
                 return objection
         elif self._streaks and outlook.credential:
             self._streaks.valid(outlook.credential.name)
+        if (known := self.paused()) and (answer := self._pause_at_rcpt(block, asker, outlook, known)):
+            return answer
         if self._quota_mode == "enforce":
             for key in outlook.keys:
                 # A level that is worth a look; what no limit has left is refused before the message comes.
@@ -181,6 +187,20 @@ class Engine:
             return outlook.header
         return None
 
+    def _pause_at_rcpt(self, block: bytes, asker: Asker, outlook: Outlook, known: pauses.Pauses) -> bytes | None:
+        """The answer while mail of this kind is paused: refused, or on hold. HOLD is said at RCPT, where it leaves DATA
+        to name the pool: a message that is released later knows its way (access(5))."""
+        pause = _pause_of(known, block, outlook)
+        if pause is None:
+            return None
+        if pause.refuse:
+            return self._refuse(Request.framed(block), pauses.NAME, pauses.refusal(pause))
+        if outlook.attends:
+            asker.message = message_of(asker.message, value_of(block, b"\ninstance="))
+            asker.message.note_recipient(value_of(block, b"\nrecipient=").lower(), self.ruleset.provider)
+        self.decisions[pauses.NAME, "HOLD"] += 1
+        return reply(f"HOLD paused by the operator: {pause.words}")
+
     # DATA: charges messages and recipients.
 
     def _at_data(self, block: bytes, asker: Asker, now: int) -> bytes | None:
@@ -191,6 +211,10 @@ class Engine:
             if known is not None:
                 return self._again(known, asker)
         outlook = self._outlook(block, now)
+        if (paused := self.paused()) and (pause := _pause_of(paused, block, outlook)) and pause.refuse:
+            answer = self._refuse(Request.framed(block), pauses.NAME, pauses.refusal(pause))
+            self._remember(instance, answer)
+            return answer
         if outlook.simple:
             units = outlook.ready(value_of(block, b"\nrecipient_count="))
             if units is not None and spend(units, now):
@@ -400,6 +424,16 @@ class Engine:
         answer = reply(action)
         self.decisions[rule, _word(answer)] += 1
         return answer
+
+
+def _pause_of(known: pauses.Pauses, block: bytes, outlook: Outlook) -> pauses.Pause | None:
+    """The pause that concerns a message of a credential."""
+    credential = outlook.credential
+    if credential is None:
+        return None
+    stream = credential.stream
+    sender = value_of(block, b"\nsender=").decode("utf-8", "replace")
+    return pauses.submission(known, credential.name, stream.name, stream.filter.partition(":")[0], sender)
 
 
 def _rule_of(key: Key) -> str:

@@ -12,7 +12,8 @@ from policy_service.daemon import run_daemon
 from policy_service.header_from import objection
 from policy_service.listen import Endpoint, endpoint
 from policy_service.log import ERROR, NOTICE, WARNING, log
-from policy_service.milter import CONTINUE, TEMPFAIL, Headers, MilterError, Session, refusal
+from policy_service.milter import CONTINUE, TEMPFAIL, Headers, MilterError, Session, hold, refusal
+from policy_service.pauses import PauseFile, campaign
 from policy_service.rules import HEADER_FROM
 from policy_service.ruleset import Ruleset
 from policy_service.serve import read_rules
@@ -30,6 +31,7 @@ class Guard:
 
     def __init__(self, rules: Path) -> None:
         self._path = rules
+        self._pauses = PauseFile()
         self.decisions: Counter[str] = Counter()
         self.ruleset: Ruleset = read_rules(rules)
 
@@ -49,14 +51,25 @@ class Guard:
             log(ERROR, "failed", program="from-guard", credential=name, text=repr(error))
             return TEMPFAIL
         if text is None:
-            self.decisions["pass"] += 1
-            return CONTINUE
+            return self._passed(headers)
         mode = self.ruleset.mode(HEADER_FROM)
         log(NOTICE, "decision" if mode == "enforce" else "would-decide", rule=HEADER_FROM, credential=name, text=text)
         if mode == "shadow":
             return CONTINUE
         self.decisions["refuse"] += 1
         return refusal(f"550 5.7.1 {text}")
+
+    def _passed(self, headers: Headers) -> bytes:
+        """The answer to a message that may go out, unless its campaign is paused."""
+        pause = campaign(self._pauses.current(), headers)
+        if pause is None:
+            self.decisions["pass"] += 1
+            return CONTINUE
+        if pause.refuse:
+            self.decisions["paused"] += 1
+            return refusal(f"550 5.7.1 Paused by the operator: {pause.words}")
+        self.decisions["hold"] += 1
+        return hold(f"paused by the operator: {pause.words}")
 
     def objection(self, name: str, headers: Headers) -> str | None:
         """Why this message may not go out, or None."""

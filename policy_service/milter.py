@@ -33,6 +33,8 @@ _UNANSWERED = {
 _WANTED = sum(_SKIPPED.values()) | 0x80 | 0x4000
 
 CONTINUE = b"c"
+#: SMFIF_QUARANTINE: this filter may put a message on hold.
+_ACTIONS = 0x20
 TEMPFAIL = b"t"
 
 
@@ -45,6 +47,11 @@ def refusal(text: str) -> bytes:
     # The MTA takes % as a directive.
     clean = "".join(character if character.isprintable() else "?" for character in text.replace("%", ""))
     return b"y" + clean.encode("ascii", "replace")[:900] + b"\0"
+
+
+def hold(text: str) -> bytes:
+    """The answer that makes the MTA accept the message and put it on hold, with ``text`` in its log."""
+    return b"q" + text.encode("ascii", "replace")[:900] + b"\0"
 
 
 Headers = list[tuple[bytes, bytes]]
@@ -77,6 +84,8 @@ class Session:
             packet, self._buffer = self._buffer[4 : 4 + length], self._buffer[4 + length :]
             if answer := self._command(packet[:1], packet[1:]):
                 answers += struct.pack("!I", len(answer)) + answer
+                if answer[:1] == b"q":  # changes the message; the answer to it comes after
+                    answers += struct.pack("!I", len(CONTINUE)) + CONTINUE
         return answers
 
     def _command(self, command: bytes, data: bytes) -> bytes:
@@ -104,9 +113,9 @@ class Session:
     def _negotiate(self, data: bytes) -> bytes:
         if len(data) < 12:
             raise MilterError("the negotiation is too short")
-        version, _actions, offered = struct.unpack_from("!III", data)
+        version, actions, offered = struct.unpack_from("!III", data)
         self._negotiated = _WANTED & offered
-        return b"O" + struct.pack("!III", min(version, VERSION), 0, self._negotiated)
+        return b"O" + struct.pack("!III", min(version, VERSION), actions & _ACTIONS, self._negotiated)
 
     def _macros(self, data: bytes) -> None:
         """Remember who signed in: the macro comes with the envelope sender."""

@@ -14,8 +14,9 @@ from pathlib import Path
 from time import time
 from typing import cast
 
-from policy_service import learnt_file
+from policy_service import learnt_file, pauses
 from policy_service.daemon import run_daemon
+from policy_service.handover import handover_file, next_hop
 from policy_service.learnt import Learnt
 from policy_service.listen import Endpoint, endpoint
 from policy_service.log import INFO, WARNING, log
@@ -44,6 +45,8 @@ class Router:
         self._learn = learn
         self._resolver = resolver
         self.learnt = Learnt()
+        self._pauses = pauses.PauseFile()
+        self._handover = handover_file()
         self.reload()
         if learn:
             self.learnt.restore(learnt_file.load(learn), time())
@@ -59,7 +62,22 @@ class Router:
         if map_name == "provider":
             return f"OK {self.routing.provider(key, self._exchange)}".encode()
         transport = self.routing.transport(map_name, key, self._exchange)
-        return NOT_FOUND if transport is None else f"OK {transport}:".encode()
+        if transport is None:
+            return NOT_FOUND
+        pool = self.routing.pool_name(map_name)
+        return f"OK {self._instead(pool, transport, key) or f'{transport}:'}".encode()
+
+    def _instead(self, pool: str, transport: str, recipient: str) -> str | None:
+        """What a person has switched by hand: the hand-over of a relay that is emptied, or a pause."""
+        if hop := next_hop(self._handover.current(), pool, recipient):
+            return hop
+        if known := self._pauses.current():
+            provider, _, number = transport.rpartition("-")
+            addresses = self.routing.pools[pool].addresses
+            source = addresses[int(number) - 1] if int(number) <= len(addresses) else ""
+            if pauses.outgoing(known, pool, provider, source):
+                return f"{pauses.TRANSPORT}:"
+        return None
 
     async def run(self) -> None:
         """Learn, and keep what was learnt, until cancelled."""

@@ -31,6 +31,8 @@ class Pool:
     """The transports of a pool: ``PROVIDER-1`` to ``PROVIDER-N`` for the host's N sources. ``bounds`` sums weights."""
 
     bounds: tuple[int, ...]
+    #: The addresses of the sources, in their order; none where the file does not say.
+    addresses: tuple[str, ...] = ()
 
     def source(self, recipient: str) -> int:
         """The number, from 1, of the source that serves ``recipient``."""
@@ -71,10 +73,14 @@ class Routing:
             exchange = exchange.partition(".")[2]
         return self.default
 
-    def _pool(self, map_name: str) -> Pool | None:
+    def pool_name(self, map_name: str) -> str:
+        """The pool that a map speaks of, or nothing."""
         if map_name == "route" and len(self.pools) == 1:
-            return next(iter(self.pools.values()))
-        return self.pools.get(map_name.removeprefix(MAP_PREFIX)) if map_name.startswith(MAP_PREFIX) else None
+            return next(iter(self.pools))
+        return map_name.removeprefix(MAP_PREFIX) if map_name.startswith(MAP_PREFIX) else ""
+
+    def _pool(self, map_name: str) -> Pool | None:
+        return self.pools.get(self.pool_name(map_name))
 
 
 def parse(text: str | bytes) -> Routing:
@@ -127,5 +133,5 @@ def _pools(value: Any, problems: list[str]) -> dict[str, Pool]:
         if not isinstance(weights, list) or not weights or not all(isinstance(w, int) and w > 0 for w in weights):
             problems.append(f"pools.{name}.weights: must list a whole number of 1 or more for each source address")
             continue
-        pools[name] = Pool(tuple(accumulate(weights)))
+        pools[name] = Pool(tuple(accumulate(weights)), tuple(map(str, pool.get("addresses", ()))))
     return pools

@@ -23,6 +23,7 @@ from policy_service.leases import Book
 from policy_service.listen import Endpoint, bound, endpoint, listeners, serve
 from policy_service.log import ERROR, INFO, NOTICE, log
 from policy_service.metrics import Latency, counter, gauge
+from policy_service.pauses import PauseFile
 from policy_service.readiness import Readiness, own, requirement
 from policy_service.rules import RULE_NAMES, WITH_ACTION
 from policy_service.rules_file import parse
@@ -90,6 +91,7 @@ class Service:
         self._follower = self._make_follower()
         hold = self._follower.hold if self._follower else lambda *_: None
         self._engine = Engine(ruleset, self._book, Journal(hold), self._standing, time())
+        self._engine.paused = PauseFile().current
         self._take_place(ruleset)
         self._connections: set[Delegation] = set()
         self._servers: list[asyncio.Server] = []

@@ -27,6 +27,8 @@ LAZY = {
     "drift": "drift",
     "ledger": "ledger",
     "queue": "queue",
+    "pause": "pause",
+    "resume": "pause",
 }
 
 
@@ -64,6 +66,8 @@ SUMMARIES = {
     "drift": "Report what has changed on the hosts without smtpctl.",
     "ledger": "Ask the ledger what became of messages.",
     "queue": "Look at, and act on, the mail that waits: all queues of all hosts as one.",
+    "pause": "Stop mail of a credential, stream, pool, provider, source, sender domain or campaign; or all of it.",
+    "resume": "Let mail go on that was paused.",
 }
 
 

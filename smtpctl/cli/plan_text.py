@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,8 +14,19 @@ from smtpctl.plan import explain, folded, summary
 Mask = Callable[[str], str]
 
 
+def show_paused(plans: Mapping[str, HostPlan]) -> None:
+    """What somebody has paused by hand, which no plan changes and everybody has to know."""
+    from smtpctl.cli.pause import lines_of
+    from smtpctl.operate.pausing import current
+
+    records = [dict(record) for plan in plans.values() for record in plan.paused]
+    for line in lines_of(current(records, time.time())) if records else ():
+        click.echo(line, err=True)
+
+
 def show_plans(plans: Mapping[str, HostPlan], mask: Mask) -> None:
     """Effects first, then every step with its reasons, then the differences; what hosts share stands once."""
+    show_paused(plans)
     for sharing, sentence in folded(plans):
         click.echo(mask(f"{', '.join(sharing)}: {sentence}"))
     for names, line in _shared({name: "\n".join(f"  {step}" for step in explain(p)) for name, p in plans.items()}):
@@ -38,6 +50,7 @@ def plan_document(plan: HostPlan, mask: Mask) -> dict[str, Any]:
         "summary": mask(summary(plan)),
         "effects": [mask(effect) for effect in plan.effects],
         "changes": not plan.empty,
+        "paused": [dict(record) for record in plan.paused],
         "revision": plan.revision,
         "observed_revision": plan.observed_revision,
         "fingerprint": plan.fingerprint,

@@ -201,12 +201,12 @@ def _opened(options: dict[str, Any]) -> Iterator[tuple[FleetQueues, Wanted, Visi
     wanted = choice.wanted()
     check(wanted, selection.fleet)
     if wanted.credentials:
-        wanted = replace(wanted, journeyed=_journeyed(choice.inventory, wanted.credentials))
+        wanted = replace(wanted, journeyed=journeyed(choice.inventory, wanted.credentials))
     with visits(selection.targets) as opened:
         yield FleetQueues(selection.fleet, opened), wanted, opened
 
 
-def _journeyed(inventory: Path, credentials: tuple[str, ...]) -> dict[str, dict[str, list[str]]]:
+def journeyed(inventory: Path, credentials: tuple[str, ...]) -> dict[str, dict[str, list[str]]]:
     """Where relays have mail of ``credentials``, by host and instance. Without the ledger it is not found, which is
     said: what waits on submission hosts is found all the same."""
     found: dict[str, dict[str, list[str]]] = {}

@@ -40,11 +40,12 @@ def agreement(
         raise UsageError("--json cannot ask", hint="add --yes")
 
     def agree(plans: Mapping[str, HostPlan]) -> bool:
-        from smtpctl.cli.plan_text import show_plans
+        from smtpctl.cli.plan_text import show_paused, show_plans
         from smtpctl.cli.rollout_text import show_rollout
         from smtpctl.plan import folded
 
         if not as_json and yes:
+            show_paused(plans)
             for sharing, sentence in folded(plans):
                 progress(mask(f"{', '.join(sharing)}: {sentence}"))
         if yes:

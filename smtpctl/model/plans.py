@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from smtpctl.model.artifacts import Check, ManagedFile, Probe
 
@@ -110,6 +111,8 @@ class ObservedHost:
     unfinished: str = ""
     written: Mapping[str, float] = field(default_factory=dict)
     holds_address: bool = False
+    #: What somebody has paused by hand, and is in force (`smtpctl pause`).
+    paused: tuple[Mapping[str, Any], ...] = ()
 
 
 class Change(StrEnum):
@@ -211,6 +214,7 @@ class HostPlan:
     risks_access: bool = False
     unfinished: str = ""
     holds_address: bool = False
+    paused: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def empty(self) -> bool:

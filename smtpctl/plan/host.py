@@ -39,6 +39,7 @@ def plan_host(desired: DesiredHost, observed: ObservedHost) -> HostPlan:
         risks_access=risks_access(changes),
         unfinished=observed.unfinished,
         holds_address=observed.holds_address,
+        paused=observed.paused,
     )
 
 

@@ -99,6 +99,7 @@ def host_values(common: Common, host: str, layers: Mapping[str, LayerRole]) -> d
         "accepted": accepted,
         "connected": connected,
         "shipper_config": lambda: _json(_shipper_config(common, host)),
+        "pauses_config": lambda: _json(_pauses_config(fleet, host)),
         "feedback_config": lambda: _json(_feedback_config(common, host)),
         "policy_database_url": lambda: _database_url(common, _database_role("policy", host)),
         "instances_here": [f"/etc/postfix-{name}" for name in _instances_here(fleet, host)],
@@ -188,6 +189,16 @@ def _feedback_config(common: Common, host: str) -> dict[str, Any]:
         "metrics": f"{_bracket(fleet.hosts[host].address)}:9172",
         "database": database | {"password_file": "/etc/smtpctl/secrets/feedback-database"},
         "providers": _providers(fleet),
+    }
+
+
+def _pauses_config(fleet: Fleet, host: str) -> dict[str, Any]:
+    return {
+        "address": fleet.hosts[host].address,
+        "port": 9173,
+        "certificate": "/etc/smtpctl/secrets/host.pem",
+        "authority": "/etc/smtpctl/ca.pem",
+        "peers": {fleet.host_name(name): peer.address for name, peer in fleet.hosts.items() if name != host},
     }
 
 

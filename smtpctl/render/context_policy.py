@@ -93,7 +93,10 @@ def routing_table(fleet: Fleet, host: str) -> dict[str, Any]:
             if name != "default"
         },
         "pools": {
-            pool: {"weights": [source.weight for source in sources if source.pool == pool]}
+            pool: {
+                "weights": [source.weight for source in sources if source.pool == pool],
+                "addresses": [source.address for source in sources if source.pool == pool],
+            }
             for pool in fleet.pools_of(host)
         },
     }

@@ -51,6 +51,7 @@ def observed(host: str, answer: frames.Message) -> ObservedHost:
         unfinished=header["unfinished"],
         written=header["written"],
         holds_address=header["holds_address"],
+        paused=tuple(header["paused"]),
     )
 
 

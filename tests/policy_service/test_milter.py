@@ -50,10 +50,10 @@ def session() -> Session:
     return session
 
 
-def test_the_filter_asks_for_headers_only_and_changes_nothing() -> None:
+def test_the_filter_asks_for_headers_only_and_changes_nothing_but_hold() -> None:
     (answer,) = answers(Session(Guard(RULES).decide).feed(packet(b"O", OFFER)))
     version, actions, steps = struct.unpack("!III", answer[1:])
-    assert (answer[:1], version, actions) == (b"O", 6, 0)
+    assert (answer[:1], version, actions) == (b"O", 6, 0x20)
     assert steps & 0x04 == 0, "mail stays: its macros say who signed in"
     assert steps & 0x20 == 0, "headers stay"
     assert steps & 0x10, "bodies are not sent"

@@ -7,6 +7,7 @@ import hashlib
 import os
 import pwd
 import stat
+import time
 from collections.abc import Iterable
 from datetime import datetime
 from functools import cache
@@ -163,3 +164,14 @@ def group_id(name: str) -> int:
         return grp.getgrnam(name).gr_gid
     except KeyError:
         raise StepError("files", f"there is no group {name!r} on this host") from None
+
+
+def paused() -> list[dict[str, Any]]:
+    """What somebody has paused by hand, and is in force: whoever plans a change should know."""
+    from . import pauses  # only here, and only where there is such a file
+
+    folder = pauses.PauseFolder()
+    if not folder.file.exists():
+        return []
+    now = time.time()
+    return [record for record in folder.read() if pauses.in_force(record, now)]

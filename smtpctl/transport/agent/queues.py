@@ -96,7 +96,7 @@ class Queues:
         """Everything that is meant, kept for ``act`` and, with ``lines``, sent to the controller as it comes."""
         file = self._chosen[instance] = tempfile.TemporaryFile()  # noqa: SIM115 - lives on until `act`, or the next choice
         matching = ((line, chosen) for line in spool.listing(instance) if (chosen := selector.choose(line)) is not None)
-        closer = _closer_look(instance, selection, matching)
+        closer = closer_look(instance, selection, matching)
         while chunk := list(islice(closer, CHUNK)):
             file.write(b"".join(f"{chosen.id}\n".encode() for _, chosen in chunk))
             if lines:
@@ -112,7 +112,7 @@ class Queues:
 Found = tuple[bytes, Chosen]
 
 
-def _closer_look(instance: str, selection: Mapping[str, Any], found: Iterator[Found]) -> Iterator[Found]:
+def closer_look(instance: str, selection: Mapping[str, Any], found: Iterator[Found]) -> Iterator[Found]:
     """Those of ``found`` whose credential and header are meant too, which only the queue files say."""
     credentials, wanted = set(selection.get("credential", ())), selection.get("header", ())
     if not credentials and not wanted:

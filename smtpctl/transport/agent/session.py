@@ -58,6 +58,7 @@ class Session:
             "queue-select": lambda message: self._mail_queues().select(message),
             "queue-act": lambda message: self._mail_queues().act(message),
             "queue-show": lambda message: self._mail_queues().show(message),
+            "pauses": self.pause,
             "queue-flush": lambda message: self._mail_queues().flush(message),
         }
         while (message := self._next()) is not None:
@@ -101,6 +102,7 @@ class Session:
             "unfinished": f"begun by {unfinished['who']}" if unfinished else "",
             "recovered": recovered,
             "holds_address": bool(request["address"]) and facts.holds_address(request["address"]),
+            "paused": facts.paused(),
         }
         return {**answer, **_differing(found, asked, owned)}
 
@@ -199,6 +201,14 @@ class Session:
 
         self.way = self.way or giving_way.Way()
         return self.way.answer(message.header)
+
+    def pause(self, message: frames.Message) -> dict[str, Any]:
+        """Take in pauses and ends of pauses, and wait a moment until this host has come to them; all that it knows."""
+        from . import pauses
+
+        request = message.header
+        records = pauses.take_in(pauses.PauseFolder(), request["records"], request["hold"], request["seconds"])
+        return {"answer": "pauses", **records}
 
     # -- parts
 

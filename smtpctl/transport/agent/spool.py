@@ -6,7 +6,7 @@ Queue ids go to postsuper on standard input, so that no list is ever too long fo
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -34,7 +34,7 @@ def configuration(instance: str) -> str:
     return f"{_PREFIX}{instance}"
 
 
-def listing(instance: str) -> Iterator[bytes]:
+def listing(instance: str) -> Generator[bytes, None, None]:
     """Lines of ``postqueue -j``: a message each. Whoever has read enough closes it; a failure is raised at the end."""
     command = ["postqueue", "-c", configuration(instance), "-j"]
     with subprocess.Popen(

@@ -1,0 +1,130 @@
+"""The stop button: what is paused waits, nothing else notices, and no host forgets."""
+
+from __future__ import annotations
+
+import json
+import smtplib
+import time
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from smtpctl.lab.application import submit
+from tests.lab.support import INVENTORY, AppliedFleet, smtpctl
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+
+
+def pressed(*arguments: str, check: bool = True) -> str:
+    return smtpctl(*arguments, "-i", str(INVENTORY), check=check).stdout
+
+
+def until(condition: Callable[[], object], patience: float = 150.0) -> None:
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, f"not so after {patience} s"
+        time.sleep(0.3)
+
+
+def arrivals(applied: AppliedFleet, recipient: str) -> int:
+    return len(applied.lab.mail(recipient.partition("@")[2], to=recipient))
+
+
+def waiting(*options: str) -> list[str]:
+    """Queues in which messages wait that the options choose; a host may be off."""
+    text = pressed("queue", "list", "--json", *options, check=False)
+    return [json.loads(line)["queue_name"] for line in text.splitlines()]
+
+
+@pytest.fixture
+def fleet(applied: AppliedFleet) -> Iterator[AppliedFleet]:
+    """The fleet with nothing paused, before and after."""
+    nothing_paused()
+    yield applied
+    for host in ("relay2", "control1"):
+        applied.lab.start_host(host)
+    nothing_paused()
+
+
+def nothing_paused() -> None:
+    for record in json.loads(pressed("pause", "--json"))["pauses"]:
+        what = ["--all-outbound"] if record["kind"] == "all-outbound" else [record["kind"], record["value"]]
+        pressed("resume", *what)
+
+
+def recipient(domain: str) -> str:
+    return f"ada+{uuid.uuid4().hex}@{domain}"
+
+
+def test_mail_to_a_paused_provider_waits_and_the_others_notice_nothing(fleet: AppliedFleet) -> None:
+    google, yahoo = recipient("gmail.test"), recipient("yahoo.test")
+    pressed("pause", "provider", "google", "--why", "they throttle us")
+    assert "PAUSED: provider google (waits)" in pressed("pause")
+    fleet.send(google)
+    fleet.send(yahoo)
+    until(lambda: arrivals(fleet, yahoo) == 1)
+    until(lambda: waiting("--address", google, "--reply", "deferred transport") == ["deferred"])
+    assert arrivals(fleet, google) == 0
+    # even a flush of everything sends nothing that is paused
+    pressed("queue", "retry", "--address", google, "--yes")
+    pressed("resume", "provider", "google")
+    until(lambda: arrivals(fleet, google) == 1)
+    assert waiting("--address", google) == []
+
+
+def test_mail_of_a_paused_credential_is_accepted_and_waits(fleet: AppliedFleet) -> None:
+    shop, news = recipient("gmail.test"), recipient("gmail.test")
+    pressed("pause", "credential", "shop")
+    fleet.send(shop)
+    fleet.send(news, credential="newsletter", sender="hello@news.test")
+    until(lambda: arrivals(fleet, news) == 1)
+    assert waiting("--address", shop) == ["hold"]
+    pressed("resume", "credential", "shop")
+    until(lambda: arrivals(fleet, shop) == 1)
+
+
+def test_mail_of_a_credential_can_be_refused(fleet: AppliedFleet) -> None:
+    pressed("pause", "credential", "shop", "--refuse")
+    to = recipient("gmail.test")
+    with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
+        submit(fleet.place(), fleet.message("orders@shop.test", to), sender="orders@shop.test", recipients=[to])
+    code, text = refused.value.recipients[to]
+    assert (code, b"Paused by the operator: mail of credential shop" in text) == (554, True)
+    fleet.send(to, credential="newsletter", sender="hello@news.test")
+    pressed("resume", "credential", "shop")
+    fleet.send(to)
+
+
+def test_a_campaign_waits_and_goes_on_by_itself_in_the_end(fleet: AppliedFleet) -> None:
+    mark, to, other = uuid.uuid4().hex, recipient("gmail.test"), recipient("gmail.test")
+    pressed("pause", "campaign", f"X-Campaign: {mark}", "--for", "25s")
+    message = fleet.message("hello@news.test", to)
+    message["X-Campaign"] = mark
+    submit(fleet.place("newsletter"), message, sender="hello@news.test", recipients=[to])
+    fleet.send(other, credential="newsletter", sender="hello@news.test")
+    until(lambda: arrivals(fleet, other) == 1)
+    assert waiting("--address", to) == ["hold"]
+    until(lambda: arrivals(fleet, to) == 1)
+    assert pressed("pause") == "nothing is paused\n"
+
+
+def test_everything_stops_with_the_control_host_off_and_on_a_host_that_was_off(fleet: AppliedFleet) -> None:
+    before, to = recipient("gmail.test"), recipient("gmail.test")
+    fleet.lab.stop_host("control1")
+    fleet.lab.stop_host("relay2")
+    result = smtpctl("pause", "--all-outbound", "--why", "wrong prices", "-i", str(INVENTORY), check=False)
+    assert result.returncode == 1
+    assert "not reached: relay2, control1" in result.stderr
+    fleet.send(to)
+    fleet.lab.start_host("relay2")
+    routed = ["postmap", "-q", to, "socketmap:inet:127.0.0.1:10050:route-transactional"]
+    until(lambda: fleet.lab.run("relay2", routed, check=False).stdout.strip() == "paused:")
+    known = fleet.lab.run("relay2", ["cat", "/var/lib/smtpctl-operate/pauses.json"]).stdout
+    assert "wrong prices" in known
+    fleet.send(before)
+    until(lambda: len(waiting("--address", to)) + len(waiting("--address", before)) == 2)
+    assert arrivals(fleet, to) == arrivals(fleet, before) == 0
+    fleet.lab.start_host("control1")
+    pressed("resume", "--all-outbound")
+    until(lambda: arrivals(fleet, to) == arrivals(fleet, before) == 1)
