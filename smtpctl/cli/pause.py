@@ -85,7 +85,9 @@ def pause(
 @all_option
 @json_option
 def resume(kind: str | None, value: str | None, inventory: Path, all_outbound: bool, as_json: bool) -> None:
-    """Let mail go on that was paused. What waited is tried now.
+    """Let mail go on that was paused.
+
+    What waited is tried now.
 
     \b
     Examples:

@@ -15,6 +15,7 @@ import click
 
 from smtpctl.cli.fleet import select
 from smtpctl.cli.ledger_access import ledger_reader
+from smtpctl.cli.loading import inventory_option
 from smtpctl.cli.output import JSON_VERSION, print_error, print_json, progress
 from smtpctl.cli.queue_options import Choice, choosing
 from smtpctl.errors import SmtpctlError, UsageError
@@ -118,6 +119,49 @@ def show(content: bool, as_json: bool, **options: Any) -> None:
             raise SmtpctlError(
                 f"no host has {', '.join(options['ids'])}", hint="it may have left: smtpctl ledger show ID"
             )
+
+
+@queue.command()
+@click.argument("host")
+@inventory_option
+@click.option("--undo", is_flag=True, help="Let the host take and deliver mail again.")
+@yes_option
+def drain(host: str, inventory: Path, undo: bool, yes: bool) -> None:
+    """Empty a relay that has to go: nothing new comes in, and what waits moves to the other relays of its pools.
+
+    What is on hold stays on hold, and is left where it is: release or delete it first. When the host is empty it may be
+    switched off; take it out of the inventory and apply before it comes back.
+
+    \b
+    Examples:
+      smtpctl queue drain relay1
+      smtpctl queue drain relay1 --undo
+    """
+    from smtpctl.operate.draining import Drain
+    from smtpctl.operate.visits import visits
+
+    selection = select(inventory, placeholders=True)
+    if host not in selection.fleet.hosts:
+        raise UsageError(f"no host {host!r} in the inventory", hint=f"hosts: {', '.join(selection.fleet.hosts)}")
+    with visits(selection.targets) as opened:
+        if host in opened.errors:
+            raise opened.errors[host]
+        draining = Drain(selection.fleet, opened, host)
+        if undo:
+            draining.end()
+            click.echo(f"{host} takes mail again")
+            return
+        _show_counts(draining.left())
+        if not yes and not click.confirm(f"\nempty {host}?", err=True):
+            return
+        draining.begin()
+        left = draining.empty(lambda moving, sessions: progress(f"{_messages(moving)} left, {sessions} sessions"))
+    if left.messages:
+        raise SmtpctlError(
+            f"{_messages(left.messages)} on hold at {host}, everything else has moved",
+            hint=f"smtpctl queue list --host {host} --queue hold; release or delete them, and drain again",
+        )
+    click.echo(f"{host} is empty and takes nothing: it may be switched off")
 
 
 def _acting(action: str, summary: str, past: str) -> None:

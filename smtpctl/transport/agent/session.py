@@ -59,6 +59,8 @@ class Session:
             "queue-act": lambda message: self._mail_queues().act(message),
             "queue-show": lambda message: self._mail_queues().show(message),
             "pauses": self.pause,
+            "intake": self.intake,
+            "hand-over": self.hand_over,
             "queue-flush": lambda message: self._mail_queues().flush(message),
         }
         while (message := self._next()) is not None:
@@ -209,6 +211,21 @@ class Session:
         request = message.header
         records = pauses.take_in(pauses.PauseFolder(), request["records"], request["hold"], request["seconds"])
         return {"answer": "pauses", **records}
+
+    def intake(self, message: frames.Message) -> dict[str, Any]:
+        """Have a HAProxy of this host send nothing new to a server, or send again."""
+        from . import emptying
+
+        request = message.header
+        return {"answer": "intake", "sessions": emptying.intake(request["socket"], request["server"], request["state"])}
+
+    def hand_over(self, message: frames.Message) -> dict[str, Any]:
+        """Hand the mail of pools over to others, or no more; or, asked without pools, say which are."""
+        from . import emptying
+
+        if message.header["pools"] is not None:
+            emptying.hand_over(message.header["pools"])
+        return {"answer": "handed-over", "pools": emptying.handed_over()}
 
     # -- parts
 
