@@ -27,6 +27,7 @@ LAZY = {
     "drift": "drift",
     "ledger": "ledger",
     "queue": "queue",
+    "status": "status",
     "pause": "pause",
     "resume": "pause",
 }
@@ -66,6 +67,7 @@ SUMMARIES = {
     "drift": "Report what has changed on the hosts without smtpctl.",
     "ledger": "Ask the ledger what became of messages.",
     "queue": "Look at, and act on, the mail that waits: all queues of all hosts as one.",
+    "status": "Show whether mail is flowing: what arrives, what waits, what is paused, what is wrong.",
     "pause": "Stop mail of a credential, stream, pool, provider, source, sender domain or campaign; or all of it.",
     "resume": "Let mail go on that was paused.",
 }

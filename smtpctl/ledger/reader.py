@@ -130,6 +130,10 @@ class Reader:
         """Write down that an audit found differences."""
         self._connection.execute("SELECT ledger.record_audit(%s)", (json.dumps(detail),))
 
+    def outgoing(self, since: datetime) -> list[dict[str, Any]]:
+        """Attempts towards the outside since a moment, by stream, provider and status."""
+        return self._ask(dict, "outgoing_by_provider", since=since)
+
     def waiting_of(self, credentials: list[str]) -> list[dict[str, Any]]:
         """Host, instance and queue id of what waits on relays and was submitted by one of ``credentials``."""
         return self._ask(dict, "waiting_of_credentials", credentials=credentials)

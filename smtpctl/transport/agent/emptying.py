@@ -26,7 +26,7 @@ def intake(path: str, server: str, state: str) -> int:
     """Have the HAProxy behind the admin socket ``path`` take ``server`` to ``state`` (drain, ready) wherever it has it;
     the sessions that still go there."""
     sessions = 0
-    for name, row in haproxy.servers(path):
+    for name, row in haproxy.servers(path).items():
         if name.partition("/")[2] == server:
             haproxy.set_state(haproxy.Server(path, name), state)
             sessions += int(row["scur"] or 0)

@@ -60,6 +60,7 @@ class Session:
             "queue-show": lambda message: self._mail_queues().show(message),
             "pauses": self.pause,
             "intake": self.intake,
+            "state": self.state,
             "hand-over": self.hand_over,
             "queue-flush": lambda message: self._mail_queues().flush(message),
         }
@@ -211,6 +212,12 @@ class Session:
         request = message.header
         records = pauses.take_in(pauses.PauseFolder(), request["records"], request["hold"], request["seconds"])
         return {"answer": "pauses", **records}
+
+    def state(self, message: frames.Message) -> dict[str, Any]:
+        """What this host says of itself."""
+        from . import state
+
+        return {"answer": "state", **state.state(message.header["virtual_address"])}
 
     def intake(self, message: frames.Message) -> dict[str, Any]:
         """Have a HAProxy of this host send nothing new to a server, or send again."""
