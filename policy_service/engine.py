@@ -212,9 +212,9 @@ class Engine:
                 return self._again(known, asker)
         outlook = self._outlook(block, now)
         if (paused := self.paused()) and (pause := _pause_of(paused, block, outlook)) and pause.refuse:
-            answer = self._refuse(Request.framed(block), pauses.NAME, pauses.refusal(pause))
-            self._remember(instance, answer)
-            return answer
+            refused = self._refuse(Request.framed(block), pauses.NAME, pauses.refusal(pause))
+            self._remember(instance, refused)
+            return refused
         if outlook.simple:
             units = outlook.ready(value_of(block, b"\nrecipient_count="))
             if units is not None and spend(units, now):
