@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from policy_service.gcra import SECOND
 from policy_service.leases import Book
 from policy_service.memory import Memory
 from policy_service.message import Message
+from policy_service.pauses import Pauses
+from policy_service.pauses import parse as parse_pauses
 from policy_service.protocol import Request
 from policy_service.rules_file import parse
 from policy_service.standing import Standing, digest
@@ -50,6 +54,19 @@ class Asker:
 
     def tell(self, answer: bytes) -> None:
         self.told.append(answer)
+
+
+def paused(action: str, kind: str, value: str) -> Pauses:
+    """One pause in force, of a kind as the file of pauses has it: credentials, streams, senders, pools."""
+    scope = {kind: [value]}
+    record = {
+        "kind": kind,
+        "value": value,
+        "action": "refuse" if action == "refuse" else "wait",
+        "since": 0,
+        "scope": scope,
+    }
+    return parse_pauses(json.dumps({"pauses": [record]}))
 
 
 class Conversation:
@@ -98,6 +115,11 @@ class Conversation:
         elif line.startswith(("suppress ", "allow ")):
             word, address = line.split()
             self.standing.change(digest(b"", address.encode()), suppressed=word == "suppress")
+        elif line.startswith(("pause ", "refuse ")):
+            action, _, what = line.partition(" ")
+            self.engine.paused = partial(paused, action, *what.split())
+        elif line == "resume":
+            self.engine.paused = tuple
         elif line == "database away":
             self.book.disconnect(self.now)
         elif line == "database back":
@@ -113,7 +135,7 @@ def test_dialogue(path: Path) -> None:
     for number, line in lines_of(path):
         if line.startswith("  "):
             assert action == line.strip(), f"{path.name}:{number}"
-        elif line.startswith(("wait ", "database ", "suppress ", "allow ")):
+        elif line.startswith(("wait ", "database ", "suppress ", "allow ", "pause ", "refuse ", "resume")):
             conversation.do(line)
         else:
             action = conversation.ask(line)
