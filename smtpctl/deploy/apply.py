@@ -126,7 +126,10 @@ def verdict(results: Sequence[HostResult]) -> SmtpctlError | None:
 def _run(run: Crew, settings: Settings, confirm: Confirm) -> None:
     if len(run.whole()) < len(run.visits):
         return
-    if run.each(lambda visit: visit.observe(exclusive=True), run.visits.values()):
+    upgrade = settings.kind == "upgrade"
+    if run.each(
+        lambda visit: visit.observe_upgrades() if upgrade else visit.observe(exclusive=True), run.visits.values()
+    ):
         return
     changing = [visit for visit in run.visits.values() if visit.plan and not visit.plan.empty]
     if (not changing and not settings.expected) or not _permitted(run, changing, settings, confirm):

@@ -10,7 +10,8 @@ from smtpctl.errors import HostError, SmtpctlError, TransportError
 from smtpctl.model.artifacts import DesiredHost
 from smtpctl.model.plans import HostPlan, ObservedHost
 from smtpctl.model.records import Event, HistoryEntry, HostResult, Outcome
-from smtpctl.plan import plan_host
+from smtpctl.plan import plan_host, plan_upgrades
+from smtpctl.plan.upgrades import patterns as upgrade_patterns
 from smtpctl.transport import requests
 from smtpctl.transport.connection import Target
 from smtpctl.transport.host import Host, LedBackError
@@ -74,6 +75,21 @@ class Visit:
         self.plan = plan_host(desired, self.observed)
         if self.plan.empty:
             self.finish(Outcome.UNCHANGED)
+        return self.plan
+
+    def observe_upgrades(self) -> HostPlan:
+        """Lock, and plan what the host's own repositories offer; nothing else may differ from what is desired."""
+        if not self.observe(exclusive=True).empty:
+            raise HostError(
+                self.name, "plan", "differs from the inventory", hint="run `smtpctl apply` first, then upgrade"
+            )
+        if self.observed is None or not self.observed.revision:
+            raise HostError(self.name, "plan", "smtpctl was never applied here", hint="run `smtpctl apply` first")
+        wanted = {"do": "upgradable", "packages": upgrade_patterns(self._desired())}
+        answer = self._connected().ask(wanted, on_step=self.report)
+        self.plan = plan_upgrades(self._desired(), self.observed, requests.upgradable(answer))
+        if not self.plan.empty:
+            self.outcome = Outcome.UNTOUCHED
         return self.plan
 
     def stage(self) -> None:

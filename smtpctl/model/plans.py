@@ -191,6 +191,18 @@ class UnitStep:
 
 
 @dataclass(frozen=True, slots=True)
+class Upgrade:
+    """A newer version of an installed package, as the host's own repositories offer it."""
+
+    package: str
+    old: str
+    new: str
+
+    def __str__(self) -> str:
+        return f"{self.package} {self.old} → {self.new}"
+
+
+@dataclass(frozen=True, slots=True)
 class HostPlan:
     """Everything that an apply does on one host, in the order in which it is done; ``effects`` says in words what the
     changed files mean."""
@@ -199,6 +211,7 @@ class HostPlan:
     revision: str
     observed_revision: str
     packages: tuple[str, ...] = ()
+    upgrades: tuple[Upgrade, ...] = ()
     files: tuple[FileChange, ...] = ()
     effects: tuple[str, ...] = ()
     checks: tuple[Check, ...] = ()
@@ -221,6 +234,7 @@ class HostPlan:
         """Nothing differs, and nothing has to be undone first."""
         return not (
             self.packages
+            or self.upgrades
             or self.files
             or self.stop
             or self.mask
@@ -244,5 +258,6 @@ class HostPlan:
             [[change.path, change.change, change.before.sha256, change.before.mode] for change in self.files],
             [[change.after.sha256 if change.after else ""] for change in self.files],
             [[step.unit, step.action] for step in self.steps],
+            [str(upgrade) for upgrade in self.upgrades],
         ]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]

@@ -6,6 +6,7 @@ from smtpctl.plan.host import plan_host
 from smtpctl.plan.rollout import rollout
 from smtpctl.plan.rollout_words import explain_rollout, explain_turn
 from smtpctl.plan.saved import moved, save
+from smtpctl.plan.upgrades import plan_upgrades
 from smtpctl.plan.waves import waves
 from smtpctl.plan.words import effects, explain, folded, summary
 
@@ -20,6 +21,7 @@ __all__ = [
     "folded",
     "moved",
     "plan_host",
+    "plan_upgrades",
     "rollout",
     "save",
     "summary",

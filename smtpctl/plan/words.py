@@ -57,6 +57,7 @@ def explain(plan: HostPlan) -> tuple[str, ...]:
     """Everything that an apply of ``plan`` does, in the order in which it is done, with the reasons; a line each."""
     lines = [f"undo an unfinished change ({plan.unfinished})"] if plan.unfinished else []
     lines += [f"install {package}" for package in plan.packages]
+    lines += [f"upgrade {upgrade}" for upgrade in plan.upgrades]
     lines += [f"check {check.name}" for check in plan.checks]
     lines += [f"stop and disable {unit}: no longer wanted" for unit in plan.stop]
     lines += [f"{change.change} {change.path}{_remarks(change)}" for change in plan.files]

@@ -96,6 +96,7 @@ def host_values(common: Common, host: str, layers: Mapping[str, LayerRole]) -> d
         "routing_table": lambda: _json(routing_table(fleet, host)),
         "transports": lambda pool: _transports(fleet, host, pool),
         "own_addresses": _own_addresses(fleet, host),
+        "mail_packages": _mail_packages(layers),
         "accepted": accepted,
         "connected": connected,
         "shipper_config": lambda: _json(_shipper_config(common, host)),
@@ -106,6 +107,11 @@ def host_values(common: Common, host: str, layers: Mapping[str, LayerRole]) -> d
         "pool_value": fleet.pools.__getitem__,
         "bracket": _bracket,
     }
+
+
+def _mail_packages(layers: Mapping[str, LayerRole]) -> list[str]:
+    """Patterns of the packages whose upgrade restarts what a host carries mail with."""
+    return sorted({pattern for role in layers.values() for rule in role.services for pattern in rule.packages})
 
 
 def _banner(fleet: Fleet) -> str:

@@ -11,7 +11,7 @@ from smtpctl import __version__
 from smtpctl.errors import HostError
 from smtpctl.model.artifacts import Action, Check, DesiredHost, Probe, Service
 from smtpctl.model.fleet import Role
-from smtpctl.model.plans import FileFact, HostPlan, KeptFile, Kind, ObservedHost, OwnedFile, UnitFact
+from smtpctl.model.plans import FileFact, HostPlan, KeptFile, Kind, ObservedHost, OwnedFile, UnitFact, Upgrade
 from smtpctl.model.records import HistoryEntry
 from smtpctl.transport.agent import PROTOCOL, frames
 
@@ -83,6 +83,7 @@ def stage(plan: HostPlan) -> tuple[dict[str, Any], list[bytes]]:
         "do": "stage",
         "files": {change.path: _wanted(change.after) for change in plan.files},
         "packages": list(plan.packages),
+        "upgrades": _versions(plan),
         "sysusers": list(plan.sysusers),
         "checks": [asdict(check) for check in plan.checks],
     }
@@ -104,6 +105,7 @@ def commit(
         "mask": list(plan.mask),
         "unmask": list(plan.unmask),
         "daemon_reload": plan.daemon_reload,
+        "upgrades": _versions(plan),
         "sysusers": list(plan.sysusers),
         "tmpfiles": list(plan.tmpfiles),
         "enable": list(plan.enable),
@@ -148,8 +150,20 @@ def record(plan: HostPlan, desired: DesiredHost, *, who: str, kind: str) -> dict
         "masks": list(desired.masked_units),
         "address": desired.virtual_address,
         "packages": list(desired.packages),
-        "changed": [[change.change, change.path] for change in plan.files],
+        "changed": [
+            *([change.change, change.path] for change in plan.files),
+            *(["upgrade", str(upgrade)] for upgrade in plan.upgrades),
+        ],
     }
+
+
+def upgradable(answer: frames.Message) -> tuple[Upgrade, ...]:
+    """The newer versions in an answer to ``upgradable``."""
+    return tuple(Upgrade(package, old, new) for package, old, new in answer.header["upgrades"])
+
+
+def _versions(plan: HostPlan) -> dict[str, str]:
+    return {upgrade.package: upgrade.new for upgrade in plan.upgrades}
 
 
 def recalled(host: str, answer: frames.Message) -> DesiredHost:

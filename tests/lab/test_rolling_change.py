@@ -55,20 +55,18 @@ def wait_until_taking_mail(applied: AppliedFleet, server: str, patience: float =
 
 
 def test_both_edges_restart_and_no_message_is_refused_lost_or_doubled(restored: AppliedFleet, tmp_path: Path) -> None:
-    """There and back: both submission hosts drained, the virtual address moved twice, 20 messages a second."""
+    """Both submission hosts are drained and the virtual address moves. `make torture` has the whole fleet, at full rate."""
     seed = int(os.environ.get("SMTPCTL_SEED") or random.randrange(10**6))
     print(f"SMTPCTL_SEED={seed}")
     chosen = random.Random(seed).sample(rolling.SUBMISSION, 2)
     inventory = rolling.inventory_with(tmp_path, (*rolling.BALANCER, *rolling.EVERY_POSTFIX, *chosen), "a change")
-    mail = SteadyMail(restored)
+    mail = SteadyMail(restored, rate=10)
     with mail.flowing():
-        there = smtpctl("apply", str(inventory), "--role", "submission", "--yes")
-        back = smtpctl("apply", str(INVENTORY), "--role", "submission", "--yes")
-    for answer in (there, back):
-        assert answer.stderr.count(" move 10.78.0.10 to ") == 1
-        assert "sessions were cut" not in answer.stderr
+        answer = smtpctl("apply", str(inventory), "--role", "submission", "--yes")
+    assert answer.stderr.count(" move 10.78.0.10 to ") == 1
+    assert "sessions were cut" not in answer.stderr
     mail.require_whole()
-    assert len(mail.accepted) > 100
+    assert len(mail.accepted) > 50
     for balancer in ("edge1", "edge2"):
         assert {state[:2] for state in server_states(restored, balancer).values()} == {"UP"}
 

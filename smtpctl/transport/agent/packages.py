@@ -6,7 +6,10 @@ Both only add, are reported, and are not undone: removing a package again could 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from . import StepError, processes
@@ -36,14 +39,60 @@ _INSTALL = (
 )
 
 
+#: A line of a simulated upgrade: ``Inst postfix [3.10.4-1] (3.10.5-1 Debian:13.2/stable [amd64])``.
+_OFFER = re.compile(r"^Inst (\S+) \[(\S+)\] \((\S+) ")
+
+
+def upgradable(patterns: Sequence[str]) -> list[tuple[str, str, str]]:
+    """(package, installed version, offered version) of installed packages whose names match one of ``patterns``, and
+    of what they bring along; after fresh lists."""
+    update = processes.run(["apt-get", "--quiet=2", "update"], timeout=300)
+    if update.code:
+        raise StepError("packages", f"apt-get update: {update.output.strip()}")
+    installed = processes.run(["dpkg-query", "--show", "--showformat=${db:Status-Abbrev}${Package}\n"], timeout=30)
+    names = [line[3:] for line in installed.output.splitlines() if line.startswith("ii ")]
+    chosen = [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
+    if not chosen:
+        return []
+    offered = processes.run([*_INSTALL, "--only-upgrade", "--simulate", "--quiet=0", *chosen], timeout=120)
+    if offered.code:
+        raise StepError("packages", f"apt-get --simulate: {offered.output.strip()}")
+    return [match.groups() for line in offered.output.splitlines() if (match := _OFFER.match(line))]  # type: ignore[misc]
+
+
+def fetch(versions: Mapping[str, str]) -> None:
+    """Have the packages of these ``versions`` at hand, so that their upgrade waits for no network."""
+    _upgrade(versions, "--download-only")
+
+
+def upgrade(versions: Mapping[str, str]) -> None:
+    """Upgrade to just these ``versions``; nothing is started or stopped by it."""
+    with _nothing_starts():
+        _upgrade(versions)
+
+
+def _upgrade(versions: Mapping[str, str], *options: str) -> None:
+    names = [f"{package}={version}" for package, version in versions.items()]
+    result = processes.run([*_INSTALL, "--only-upgrade", *options, *names], timeout=1800)
+    if result.code:
+        raise StepError("packages", f"apt-get install {' '.join(names)}: {result.output.strip()}")
+
+
 def install(names: Sequence[str]) -> None:
     """Install ``names``; the lists are updated only when they do not know a package, or its version is gone."""
+    with _nothing_starts():
+        _install(names)
+
+
+@contextmanager
+def _nothing_starts() -> Iterator[None]:
+    """Maintainer scripts start, restart and stop nothing meanwhile. A policy of the machine itself stays."""
     ours = not POLICY.exists() or "# smtpctl:" in POLICY.read_text(errors="replace")
     if ours:
         POLICY.write_text(_SCRIPT.format(pid=os.getpid()))
         POLICY.chmod(0o755)
     try:
-        _install(names)
+        yield
     finally:
         if ours:
             POLICY.unlink()

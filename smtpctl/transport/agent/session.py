@@ -55,6 +55,7 @@ class Session:
             "recall": self.recall,
             "history": self.history,
             "give-way": self.give_way,
+            "upgradable": self.upgradable,
             "queue-select": lambda message: self._mail_queues().select(message),
             "queue-act": lambda message: self._mail_queues().act(message),
             "queue-show": lambda message: self._mail_queues().show(message),
@@ -120,6 +121,9 @@ class Session:
         if request["packages"]:
             self.report("packages", " ".join(request["packages"]))
             packages.install(request["packages"])
+        if request["upgrades"]:
+            self.report("fetch", f"{len(request['upgrades'])} packages")
+            packages.fetch(request["upgrades"])
         self._make_staged_users(request["sysusers"])
         staging.build(self.store, self.wanted)
         self.report("validate", f"{len(request['checks'])} checks")
@@ -197,6 +201,10 @@ class Session:
                 paths.append(path)
                 contents.append(self.store.get(file["sha256"]))
         return {"answer": "recalled", "record": record, "content_paths": paths, "contents": contents}
+
+    def upgradable(self, message: frames.Message) -> dict[str, Any]:
+        """Newer versions of installed packages. Only apt's own lists change by it."""
+        return {"answer": "upgradable", "upgrades": packages.upgradable(message.header["packages"])}
 
     def give_way(self, message: frames.Message) -> dict[str, Any]:
         """Drain, take over, settle: what another host's change, or this one's, asks of those who carry mail."""

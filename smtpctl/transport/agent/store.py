@@ -92,9 +92,11 @@ class Store:
         return _load(files[-1]) if files else None
 
     def find(self, wanted: str) -> dict[str, Any]:
-        """The newest kept revision whose number is, or whose name begins with, ``wanted``; empty: the one before."""
+        """The newest kept revision whose number is, or whose name begins with, ``wanted``; empty: the one before, which
+        is another one (an upgrade of packages keeps the revision)."""
         files = self.revision_files()
-        found = [path for path in files if _matches(path, wanted)][-1:] if wanted else files[-2:-1]
+        others = [path for path in files if not path.stem.endswith(files[-1].stem.partition("-")[2])]
+        found = [path for path in files if _matches(path, wanted)][-1:] if wanted else others[-1:]
         record = _load(found[0]) if found else None
         if record is None:
             kept = ", ".join(path.stem.lstrip("0") for path in files) or "none"

@@ -62,6 +62,9 @@ def carry_out(
         report("stop", " ".join(request["stop"]))
         units.stop(request["stop"])
         units.disable(request["stop"])
+    if request["upgrades"]:
+        report("upgrade", " ".join(request["upgrades"]))
+        packages.upgrade(request["upgrades"])
     report("swap", "1 file" if len(wanted) == 1 else f"{len(wanted)} files")
     swap.lay_out(store, wanted)
     began = time.time()

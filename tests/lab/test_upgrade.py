@@ -1,0 +1,88 @@
+"""`smtpctl upgrade`: a newer Postfix from a repository on the hosts, taken one host after the other under mail."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab.support import INVENTORY, AppliedFleet, smtpctl
+from tests.lab.traffic import SteadyMail
+
+pytestmark = [pytest.mark.lab, pytest.mark.slow]
+
+#: Packs the installed Postfix again under a higher version, with its own maintainer scripts, and offers that alone.
+OFFER = r"""
+set -e
+rm -rf /root/offer && mkdir -p /root/offer/tree/DEBIAN && cd /root/offer
+dpkg-query --listfiles postfix | while read -r path; do
+    if [ -f "$path" ] || [ -L "$path" ]; then
+        mkdir -p "tree$(dirname "$path")" && cp -a "$path" "tree$path"
+    fi
+done
+for part in conffiles config postinst postrm preinst prerm templates triggers; do
+    file=$(dpkg-query --control-path postfix $part) && [ -n "$file" ] && cp -a "$file" tree/DEBIAN/ || true
+done
+version=$(dpkg-query --show --showformat='${Version}' postfix)
+dpkg --status postfix | sed -e '/^Status:/d' -e '/^Conffiles:/,/^[^ ]/{/^Conffiles:/d;/^ /d}' \
+    -e "s/^Version: .*/Version: $version+again1/" > tree/DEBIAN/control
+dpkg-deb --build tree postfix.deb > /dev/null
+{ cat tree/DEBIAN/control; echo "Filename: ./postfix.deb"; echo "Size: $(stat -c %s postfix.deb)"
+  echo "SHA256: $(sha256sum postfix.deb | cut -d' ' -f1)"; } > Packages
+rm -rf tree
+mkdir -p /root/lists && mv /etc/apt/sources.list /etc/apt/sources.list.d/* /root/lists/ 2>/dev/null || true
+echo 'deb [trusted=yes] file:/root/offer ./' > /etc/apt/sources.list
+"""
+
+WITHDRAW = r"""
+rm -f /etc/apt/sources.list
+[ -f /root/lists/sources.list ] && mv /root/lists/sources.list /etc/apt/
+mv /root/lists/* /etc/apt/sources.list.d/ 2>/dev/null
+rm -rf /root/offer /root/lists
+true
+"""
+
+
+@pytest.fixture
+def offered(applied: AppliedFleet) -> Iterator[AppliedFleet]:
+    """A relay and both edges with a newer Postfix in their repositories."""
+    hosts = ("relay1", "edge1", "edge2")
+    for host in hosts:
+        applied.lab.run(host, ["sh", "-c", OFFER])
+    yield applied
+    for host in hosts:
+        applied.lab.run(host, ["sh", "-c", WITHDRAW])
+
+
+def started(applied: AppliedFleet, host: str, unit: str) -> str:
+    return applied.lab.run(host, ["systemctl", "show", "-P", "InvocationID", unit]).stdout
+
+
+def test_a_newer_postfix_is_taken_by_one_host_after_the_other_under_mail(offered: AppliedFleet) -> None:
+    units = {"relay1": ("postfix@transactional", "postfix@marketing"), "edge1": ("postfix@submission",)}
+    before = {(host, unit): started(offered, host, unit) for host in units for unit in units[host]}
+    chosen = ("--host", "relay1", "--host", "edge1", "--host", "edge2")
+    mail = SteadyMail(offered, rate=5)
+    with mail.flowing():
+        answer = smtpctl("upgrade", str(INVENTORY), *chosen, "--yes", "--json")
+    events = [json.loads(line) for line in answer.stdout.splitlines()]
+    upgraded = [event["host"] for event in events if event.get("event") == "upgrade"]
+    assert upgraded[0] == "relay1"
+    assert sorted(upgraded[1:]) == ["edge1", "edge2"]
+    assert {event["outcome"] for event in events if "result" in event} == {"applied"}
+    assert [event["detail"] for event in events if event.get("event") == "ready"] == ["at edge1", "at edge2"] * 3
+    mail.require_whole()
+    for host in ("relay1", "edge1", "edge2"):
+        version = offered.lab.run(host, ["dpkg-query", "--show", "--showformat=${Version}", "postfix"]).stdout
+        assert version.endswith("+again1")
+    for (host, unit), invocation in before.items():
+        assert started(offered, host, unit) != invocation
+    again = smtpctl("upgrade", str(INVENTORY), "--host", "relay1", "--yes")
+    assert again.stdout == "no changes: 1 hosts are as they should be\n"
+    history = json.loads(smtpctl("history", "relay1", "-i", str(INVENTORY), "--json").stdout)["hosts"]["relay1"]
+    assert history[-1]["kind"] == "upgrade"
+    ((change, what),) = history[-1]["changed"]
+    assert change == "upgrade"
+    assert what.startswith("postfix ")
+    assert smtpctl("drift", str(INVENTORY), "--host", "relay1").stdout == "relay1: no drift\n"
