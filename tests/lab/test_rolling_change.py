@@ -55,7 +55,7 @@ def wait_until_taking_mail(applied: AppliedFleet, server: str, patience: float =
 
 
 def test_both_edges_restart_and_no_message_is_refused_lost_or_doubled(restored: AppliedFleet, tmp_path: Path) -> None:
-    """Both submission hosts are drained and the virtual address moves. `make torture` has the whole fleet, at full rate."""
+    """Both submission hosts are drained and the virtual address moves. The whole fleet: `make torture`."""
     seed = int(os.environ.get("SMTPCTL_SEED") or random.randrange(10**6))
     print(f"SMTPCTL_SEED={seed}")
     chosen = random.Random(seed).sample(rolling.SUBMISSION, 2)

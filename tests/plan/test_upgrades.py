@@ -53,7 +53,7 @@ def test_an_upgrade_of_haproxy_moves_the_address_and_drains_what_it_also_serves(
 
 
 def test_nothing_to_upgrade_is_an_empty_plan() -> None:
-    assert plan_upgrades(DESIRED["edge1"], observed("edge1"), []).empty
+    assert plan_upgrades(desired("edge1"), observed("edge1"), []).empty
 
 
 def test_unattended_upgrades_leaves_to_us_exactly_what_we_upgrade() -> None:
