@@ -12,34 +12,39 @@ from tests.lab.traffic import SteadyMail
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
-#: Packs the installed Postfix again under a higher version, with its own maintainer scripts, and offers that alone.
+#: Packs the installed packages of Postfix again under a higher version, with their own maintainer scripts, and offers
+#: them alone. dpkg keeps control files as PACKAGE.NAME.
 OFFER = r"""
 set -e
-rm -rf /root/offer && mkdir -p /root/offer/tree/DEBIAN && cd /root/offer
-dpkg-query --listfiles postfix | while read -r path; do
-    if [ -f "$path" ] || [ -L "$path" ]; then
-        mkdir -p "tree$(dirname "$path")" && cp -a "$path" "tree$path"
-    fi
-done
-for part in conffiles config postinst postrm preinst prerm templates triggers; do
-    file=$(dpkg-query --control-path postfix $part) && [ -n "$file" ] && cp -a "$file" tree/DEBIAN/ || true
-done
+rm -rf /srv/offer && mkdir -p /srv/offer && cd /srv/offer
 version=$(dpkg-query --show --showformat='${Version}' postfix)
-dpkg --status postfix | sed -e '/^Status:/d' -e '/^Conffiles:/,/^[^ ]/{/^Conffiles:/d;/^ /d}' \
-    -e "s/^Version: .*/Version: $version+again1/" > tree/DEBIAN/control
-dpkg-deb --build tree postfix.deb > /dev/null
-{ cat tree/DEBIAN/control; echo "Filename: ./postfix.deb"; echo "Size: $(stat -c %s postfix.deb)"
-  echo "SHA256: $(sha256sum postfix.deb | cut -d' ' -f1)"; } > Packages
-rm -rf tree
-mkdir -p /root/lists && mv /etc/apt/sources.list /etc/apt/sources.list.d/* /root/lists/ 2>/dev/null || true
-echo 'deb [trusted=yes] file:/root/offer ./' > /etc/apt/sources.list
+for package in $(dpkg-query --show --showformat='${db:Status-Abbrev}${Package}\n' 'postfix*' | sed -n 's/^ii //p'); do
+    mkdir -p tree/DEBIAN
+    dpkg-query --listfiles $package | while read -r path; do
+        if [ -f "$path" ] || [ -L "$path" ]; then
+            mkdir -p "tree$(dirname "$path")" && cp -a "$path" "tree$path"
+        fi
+    done
+    for part in conffiles config postinst postrm preinst prerm templates triggers; do
+        file=/var/lib/dpkg/info/$package.$part
+        if [ -f $file ]; then cp -a $file tree/DEBIAN/$part; fi
+    done
+    dpkg --status $package | sed -e '/^Status:/d' -e '/^Conffiles:/,/^[^ ]/{/^Conffiles:/d;/^ /d}' \
+        -e "s/$version/$version+again1/g" > tree/DEBIAN/control
+    dpkg-deb -Znone --build tree $package.deb > /dev/null
+    { cat tree/DEBIAN/control; echo "Filename: ./$package.deb"; echo "Size: $(stat -c %s $package.deb)"
+      echo "SHA256: $(sha256sum $package.deb | cut -d' ' -f1)"; echo; } >> Packages
+    rm -rf tree
+done
+mkdir -p /srv/lists && mv /etc/apt/sources.list /etc/apt/sources.list.d/* /srv/lists/ 2>/dev/null || true
+echo 'deb [trusted=yes] file:/srv/offer ./' > /etc/apt/sources.list
 """
 
 WITHDRAW = r"""
 rm -f /etc/apt/sources.list
-[ -f /root/lists/sources.list ] && mv /root/lists/sources.list /etc/apt/
-mv /root/lists/* /etc/apt/sources.list.d/ 2>/dev/null
-rm -rf /root/offer /root/lists
+[ -f /srv/lists/sources.list ] && mv /srv/lists/sources.list /etc/apt/
+mv /srv/lists/* /etc/apt/sources.list.d/ 2>/dev/null
+rm -rf /srv/offer /srv/lists
 true
 """
 
@@ -82,7 +87,6 @@ def test_a_newer_postfix_is_taken_by_one_host_after_the_other_under_mail(offered
     assert again.stdout == "no changes: 1 hosts are as they should be\n"
     history = json.loads(smtpctl("history", "relay1", "-i", str(INVENTORY), "--json").stdout)["hosts"]["relay1"]
     assert history[-1]["kind"] == "upgrade"
-    ((change, what),) = history[-1]["changed"]
-    assert change == "upgrade"
-    assert what.startswith("postfix ")
+    assert {change for change, _ in history[-1]["changed"]} == {"upgrade"}
+    assert any(what.startswith("postfix ") for _, what in history[-1]["changed"])
     assert smtpctl("drift", str(INVENTORY), "--host", "relay1").stdout == "relay1: no drift\n"

@@ -54,7 +54,7 @@ def upgradable(patterns: Sequence[str]) -> list[tuple[str, str, str]]:
     chosen = [name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)]
     if not chosen:
         return []
-    offered = processes.run([*_INSTALL, "--only-upgrade", "--simulate", "--quiet=0", *chosen], timeout=120)
+    offered = processes.run([*_INSTALL, "--only-upgrade", "--simulate", "--quiet=1", *chosen], timeout=120)
     if offered.code:
         raise StepError("packages", f"apt-get --simulate: {offered.output.strip()}")
     return [match.groups() for line in offered.output.splitlines() if (match := _OFFER.match(line))]  # type: ignore[misc]

@@ -65,7 +65,8 @@ def carry_out(
     if request["upgrades"]:
         report("upgrade", " ".join(request["upgrades"]))
         packages.upgrade(request["upgrades"])
-    report("swap", "1 file" if len(wanted) == 1 else f"{len(wanted)} files")
+    if wanted:
+        report("swap", "1 file" if len(wanted) == 1 else f"{len(wanted)} files")
     swap.lay_out(store, wanted)
     began = time.time()
     named = [service["unit"] for service in request["services"]]
