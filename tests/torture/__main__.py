@@ -26,6 +26,7 @@ TABLE = {
     "interruptions": ("interruptions", 500),
     "policy-fleet": ("policy_fleet", 20),
     "policy-wire": ("policy_wire", 10),
+    "rolling": ("rolling", 5),
     "shipper": ("shipper", 20),
 }
 
