@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from smtpctl.intake.shipper import metrics
 from smtpctl.intake.shipper.caution import REFUSALS, Caution, RefusedError
 from smtpctl.intake.shipper.config import Config
+from smtpctl.intake.shipper.shipped import Shipped
 from smtpctl.intake.shipper.verdicts import classify
 from smtpctl.ledger.connection import Connection
 from smtpctl.ledger.writer import Checkpoint, Writer
@@ -45,6 +46,7 @@ class Run:
             place = Position.restore(checkpoint.generation, checkpoint.position, checkpoint.marks)
         self._follower = Follower(config.log, place, checkpoint.since)
         self._numbers_until = time.monotonic() + _NUMBERS_FOR
+        self._shipped = Shipped.from_environment()
 
     @classmethod
     def start(cls, config: Config, connection: Connection) -> Run | None:
@@ -71,6 +73,7 @@ class Run:
         if chunk is None:
             metrics.LAG_BYTES.set(0)
             metrics.LAG_SECONDS.set(0)
+            self._shipped.everything()
             return 0
         started = time.monotonic()
         try:
@@ -85,6 +88,7 @@ class Run:
         metrics.LAG_BYTES.set(behind)
         metrics.LAG_SECONDS.set(max(0.0, (_now() - last_at) / 1e6) if behind else 0)
         metrics.OPEN_MESSAGES.set(self._tracker.open_count)
+        self._shipped.until(last_at)
         return lines
 
     def _track(self, chunk: Chunk) -> tuple[int, int]:

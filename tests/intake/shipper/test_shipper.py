@@ -231,3 +231,13 @@ def test_a_log_that_lost_its_end_counts_nothing_twice_and_misses_nothing_new(
     shipping.run_once()
     assert shipping.query("DELETE FROM ledger.events WHERE kind = 'gap' RETURNING source") == [(1,)]
     assert_ledger_equals(shipping, before + after)
+
+
+def test_it_says_until_when_the_log_is_in_the_ledger(
+    shipping: Shipping, mail: Mail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    shipping.append(mail.lines(100))
+    begun = time.time()
+    shipping.run_once()
+    assert (tmp_path / "shipped").stat().st_mtime >= int(begun)
