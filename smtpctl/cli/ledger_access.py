@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, TypeVar
 
@@ -14,7 +15,11 @@ from smtpctl.cli.loading import enter_network_of, load
 from smtpctl.errors import UsageError
 
 if TYPE_CHECKING:
+    from smtpctl.cli.fleet import Selection
+    from smtpctl.ledger.connection import Connection
+    from smtpctl.ledger.keystore import Opener
     from smtpctl.ledger.reader import Reader
+    from smtpctl.ledger.tokens import LookupKey
 
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -51,8 +56,50 @@ def ledger_reader(database: str | None, inventory: Path) -> Iterator[Reader]:
     from smtpctl.ledger.connection import connect
     from smtpctl.ledger.reader import Reader
 
+    if database is None and inventory.is_file():
+        with fleet_ledger(inventory) as ledger:
+            yield ledger.reader
+        return
     with ledger_place(database, inventory, "operator") as place, connect(application="smtpctl", **place) as connection:
         yield Reader(connection)
+
+
+@dataclass(frozen=True)
+class FleetLedger:
+    """The ledger of a fleet, as its operator; with what opens addresses where it is private."""
+
+    selection: Selection
+    connection: Connection
+    reader: Reader
+    lookup_keys: tuple[LookupKey, ...] = ()
+    opener: Opener | None = None
+
+
+@contextmanager
+def fleet_ledger(inventory: Path) -> Iterator[FleetLedger]:
+    """The ledger of an inventory."""
+    from smtpctl.cli.fleet import select
+    from smtpctl.ledger.connection import connect
+    from smtpctl.ledger.keystore import Opener
+    from smtpctl.ledger.reader import Names, Reader
+    from smtpctl.ledger.subjects import read_lookup_keys
+    from smtpctl.model.fleet import Role
+    from smtpctl.operate.keystore import HostKeyStore
+
+    with ledger_place(None, inventory, "operator") as place, connect(application="smtpctl", **place) as connection:
+        selection = select(inventory)
+        fleet, secrets = selection.fleet, selection.secrets
+        if fleet.privacy == "off":
+            yield FleetLedger(selection, connection, Reader(connection))
+            return
+        store = HostKeyStore(selection.targets[next(iter(fleet.hosts_with(Role.CONTROL)))])
+        try:
+            keys = read_lookup_keys(secrets["ledger/lookup/keys"])
+            opener = Opener(store, bytes.fromhex(secrets["ledger/reading/private"]))
+            domains = [domain.encode() for provider in fleet.providers.values() for domain in provider.domains]
+            yield FleetLedger(selection, connection, Reader(connection, Names(keys, opener, domains)), keys, opener)
+        finally:
+            store.close()
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from smtpctl.keys.needs import DERIVED_FROM, dkim_keys, needed_names
 from smtpctl.model.fleet import Fleet
 
 #: First parts of the names that smtpctl itself uses. Under any other, values for overlay templates may stand.
-OWN_GROUPS = ("dkim", "tls", "credentials", "mailboxes", "probe", "database")
+OWN_GROUPS = ("dkim", "tls", "credentials", "mailboxes", "probe", "database", "ledger")
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*(/[a-z0-9][a-z0-9._-]*)+")
 
@@ -67,6 +67,11 @@ def rotated(values: Mapping[str, str], fleet: Fleet, name: str, now: datetime) -
         raise SecretsError(
             f"{name}: a DKIM key cannot be replaced in place, signatures under way would fail",
             hint="give the domain a new selector (domains.sending.DOMAIN.dkim), then run init, publish and apply",
+        )
+    if group.startswith("ledger/"):
+        raise SecretsError(
+            f"{name}: what the ledger was written with cannot be replaced in place, nobody could read it any more",
+            hint='see the ledger\'s page, "Private by construction"',
         )
     _check_known(group, (known.rsplit("/", 1)[0] for known in needed_names(fleet)))
     kept = {key: value for key, value in values.items() if not key.startswith(f"{group}/")}

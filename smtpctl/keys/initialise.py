@@ -6,10 +6,14 @@ an argument. `init_secrets` is the edge around it.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from smtpctl.errors import SecretsError
 from smtpctl.keys import certificates, dkim, scram
@@ -34,7 +38,7 @@ def init_secrets(inventory: Path, fleet: Fleet, *, now: datetime | None = None) 
 def complete(values: Mapping[str, str], fleet: Fleet, now: datetime) -> dict[str, str]:
     """Given the values that exist, return those to add or, for certificates due at ``now``, to replace."""
     made: dict[str, str] = {}
-    for part in (_signing, _tls, _accounts, _database):
+    for part in (_signing, _tls, _ledger, _accounts, _database):
         made.update(part(values, fleet, now))
     return made
 
@@ -69,6 +73,20 @@ def _accounts(values: Mapping[str, str], fleet: Fleet, _now: datetime) -> Iterat
         elif f"{account}/scram" in values:
             continue
         yield f"{account}/scram", dovecot_verifier(password)
+
+
+def _ledger(values: Mapping[str, str], _fleet: Fleet, _now: datetime) -> Iterator[tuple[str, str]]:
+    if "ledger/lookup/keys" not in values:
+        yield "ledger/lookup/keys", json.dumps({"1": os.urandom(32).hex()})
+    for pair, kind in (("reading", X25519PrivateKey), ("receipts", Ed25519PrivateKey)):
+        private = values.get(f"ledger/{pair}/private")
+        if private is None:
+            private = os.urandom(32).hex()
+            yield f"ledger/{pair}/private", private
+        elif f"ledger/{pair}/public" in values:
+            continue
+        public = kind.from_private_bytes(bytes.fromhex(private)).public_key()
+        yield f"ledger/{pair}/public", public.public_bytes_raw().hex()
 
 
 def _database(values: Mapping[str, str], fleet: Fleet, _now: datetime) -> Iterator[tuple[str, str]]:

@@ -11,6 +11,15 @@ from smtpctl.model.fleet import Fleet, Role
 #: What `needed_names` derives from another value of the same group, and from which.
 DERIVED_FROM = {"public": "private", "scram": "password", "verifier": "password"}
 
+#: What a private ledger takes: keys of its hash, the pair that reads, the pair that signs receipts.
+LEDGER_NAMES = (
+    "ledger/lookup/keys",
+    "ledger/reading/private",
+    "ledger/reading/public",
+    "ledger/receipts/private",
+    "ledger/receipts/public",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class DkimKey:
@@ -63,6 +72,7 @@ def needed_names(fleet: Fleet) -> tuple[str, ...]:
     names = [f"{key.name}/{half}" for key in dkim_keys(fleet) for half in ("private", "public")]
     names += [f"tls/{owner}/{part}" for owner in ("ca", *fleet.hosts) for part in ("certificate", "key")]
     names += [f"{account}/{form}" for account in account_groups(fleet) for form in ("password", "scram")]
+    names += list(LEDGER_NAMES)
     names += [f"database/{role}/{form}" for role in database_roles(fleet) for form in ("password", "verifier")]
     return tuple(names)
 

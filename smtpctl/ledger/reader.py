@@ -143,6 +143,12 @@ class Reader:
         hashes = hashes_in(address) or ([] if self._names is None else self._names.hashes(address))
         return next(iter(self._numbers("subject_of_address", wanted=address.lower(), hashes=hashes)), None)
 
+    def about(self, address: str) -> dict[str, Any]:
+        """What stands about a person beside journeys: reports, complaints, suppressions."""
+        subject = self.subject(address)
+        tables = ("bounces", "complaints", "suppressions")
+        return {table: self.revealed(self._ask(dict, f"{table}_of_subject", subject=subject)) for table in tables}
+
     def revealed(self, value: Value) -> Value:
         """``value`` (rows, steps, lists of them) with addresses in place of tokens, where the keys are at hand."""
         found: dict[bytes, str] = {}

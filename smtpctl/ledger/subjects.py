@@ -7,7 +7,7 @@ a capsule that it cannot open itself (``seal``).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from smtpctl.ledger.connection import Connection
 from smtpctl.ledger.seal import Sealer
 from smtpctl.ledger.tokens import Hider, LookupKey, canonical
 
+Ask = tuple[str, tuple[Any, ...]]
+Rows = list[tuple[Any, ...]]
+Steps = Generator[Ask, Any, None]
 #: Addresses kept in memory, with their numbers.
 _REMEMBERED = 50_000
 #: Bytes of an address; RFC 5321 has room for 320, an index for about 670 characters.
@@ -69,82 +72,98 @@ class PrivateSubjects:
             )
         self._sealer = Sealer(sealing)
 
-    def hashes(self, addresses: Sequence[bytes], key: LookupKey) -> list[bytes]:
-        """To be found by."""
-        return [key.hash(address) for address in addresses]
-
     def additions(self, addresses: Sequence[bytes]) -> tuple[int, list[bytes], list[str], list[int], list[bytes]]:
         """New subjects, as ``ledger.add_subjects`` takes them."""
         key = self.privacy.keys[0]
-        hashes = self.hashes(addresses, key)
+        hashes = [key.hash(address) for address in addresses]
         sealed = [self._sealer.seal(hashed, address) for hashed, address in zip(hashes, addresses, strict=True)]
         domains = [domain_of(address).decode() for address in addresses]
         return key.number, hashes, domains, [number for number, _ in sealed], [capsule for _, capsule in sealed]
 
 
-class Subjects:
-    """Numbers of addresses over one connection. With ``privacy`` nothing is sent that a reader could read."""
+class Numbering:
+    """Numbers of addresses. With ``privacy`` nothing is sent that a reader could read.
 
-    def __init__(self, connection: Connection, privacy: Privacy | None, providers: Iterable[bytes] = ()) -> None:
-        self._connection = connection
+    It says what to ask and is told the rows: whoever has a connection, of whatever kind, carries that (``steps``).
+    """
+
+    def __init__(self, privacy: Privacy | None, providers: Iterable[bytes] = ()) -> None:
         self._privacy = privacy
         self._private: PrivateSubjects | None = None
         self.numbers: dict[bytes, int] = {}
         self.hider = None if privacy is None else Hider(privacy.keys[0], providers)
-
-    def learn(self, addresses: Iterable[bytes]) -> bool:
-        """Make ``numbers`` know these; return whether it forgot others before."""
-        forgot = len(self.numbers) > _REMEMBERED
-        if forgot:
-            self.forget()
-        missing = [address for address in addresses if address not in self.numbers]
-        if missing:
-            forms = [self._form(address) for address in missing]
-            distinct = list(dict.fromkeys(forms))
-            found = dict(zip(distinct, self._number(distinct), strict=True))
-            self.numbers.update((address, found[form]) for address, form in zip(missing, forms, strict=True))
-        return forgot
 
     def forget(self) -> None:
         """Ask anew from here on, also for the keys: retention removes subjects, and an erasure retires a key."""
         self.numbers.clear()
         self._private = None
 
+    def steps(self, addresses: Iterable[bytes]) -> Steps:
+        """Make ``numbers`` know these: yields (statement, values), takes in all rows of the answer. A refusal by the
+        ledger is thrown in."""
+        missing = [address for address in addresses if address not in self.numbers]
+        if not missing:
+            return
+        forms = [self._form(address) for address in missing]
+        distinct = list(dict.fromkeys(forms))
+        if self._privacy is None:
+            ((found,),) = yield NUMBER_CLEAR, ([form.decode() for form in distinct],)
+            known = dict(zip(distinct, found, strict=True))
+        else:
+            known = yield from self._private_steps(distinct, self._privacy)
+        self.numbers.update((address, known[form]) for address, form in zip(missing, forms, strict=True))
+
+    def _private_steps(self, forms: list[bytes], privacy: Privacy) -> Generator[Ask, Rows, dict[bytes, int]]:
+        known: dict[bytes, int] = {}
+        for key in privacy.keys:
+            if unknown := [form for form in forms if form not in known]:
+                ((found,),) = yield FIND, ([key.hash(form) for form in unknown],)
+                known |= {form: number for form, number in zip(unknown, found, strict=True) if number}
+        if unknown := [form for form in forms if form not in known]:
+            try:
+                ((found,),) = yield ADD, (yield from self._additions(unknown, privacy))
+            except psycopg.errors.RaiseException:
+                # A key was retired since they were read: somebody was erased.
+                self._private = None
+                ((found,),) = yield ADD, (yield from self._additions(unknown, privacy))
+            known |= zip(unknown, found, strict=True)
+        return known
+
+    def _additions(self, forms: list[bytes], privacy: Privacy) -> Generator[Ask, Rows, tuple[Any, ...]]:
+        if self._private is None:
+            self._private = PrivateSubjects(privacy, (yield PUBLIC_KEYS, ()))
+        return self._private.additions(forms)
+
     def _form(self, address: bytes) -> bytes:
         hidden = address if self.hider is None else self.hider.address(address)
         text = canonical(hidden)
         return text if len(text) <= _LONGEST else text[:_LONGEST].decode(errors="ignore").encode()
 
-    def _number(self, addresses: list[bytes]) -> list[int]:
-        if self._privacy is None:
-            return self._ask(NUMBER_CLEAR, [address.decode() for address in addresses])
-        numbers: dict[bytes, int] = {}
-        for key in self._privacy.keys:
-            unknown = [address for address in addresses if address not in numbers]
-            if unknown:
-                found = self._ask(FIND, [key.hash(address) for address in unknown])
-                numbers |= {address: number for address, number in zip(unknown, found, strict=True) if number}
-        if unknown := [address for address in addresses if address not in numbers]:
-            numbers |= zip(unknown, self._add(unknown), strict=True)
-        return [numbers[address] for address in addresses]
 
-    def _add(self, addresses: list[bytes]) -> list[int]:
-        try:
-            return self._ask(ADD, *self._sealing().additions(addresses))
-        except psycopg.errors.RaiseException:
-            # A key was retired since they were read: somebody was erased.
-            self._private = None
-            return self._ask(ADD, *self._sealing().additions(addresses))
+class Subjects(Numbering):
+    """Numbers of addresses over one connection."""
 
-    def _sealing(self) -> PrivateSubjects:
-        if self._private is None:
-            assert self._privacy is not None  # noqa: S101 — callers have seen to it
-            self._private = PrivateSubjects(self._privacy, self._connection.execute(PUBLIC_KEYS).fetchall())
-        return self._private
+    def __init__(self, connection: Connection, privacy: Privacy | None, providers: Iterable[bytes] = ()) -> None:
+        super().__init__(privacy, providers)
+        self._connection = connection
 
-    def _ask(self, statement: str, *values: object) -> list[int]:
-        row = self._connection.execute(statement.encode(), values).fetchone()
-        return row[0] if row and row[0] else []
+    def learn(self, addresses: Iterable[bytes]) -> bool:
+        """Make ``numbers`` know these; return whether it forgot others before."""
+        forgot = len(self.numbers) > _REMEMBERED
+        if forgot:
+            self.forget()
+        steps = self.steps(addresses)
+        rows: Rows | None = None
+        refusal: psycopg.errors.RaiseException | None = None
+        while True:
+            try:
+                statement, values = steps.throw(refusal) if refusal else steps.send(rows)
+            except StopIteration:
+                return forgot
+            try:
+                rows, refusal = self._connection.execute(statement.encode(), values).fetchall(), None
+            except psycopg.errors.RaiseException as error:
+                refusal = error
 
 
 def domain_of(mailbox: bytes) -> bytes:

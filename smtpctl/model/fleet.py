@@ -249,7 +249,13 @@ class Tls(Value):
 class Retention(Value):
     """How long what is kept."""
 
-    ledger: Duration = Field(90 * 86400, description="Rows of the ledger.", examples=["90d"])
+    ledger: Duration = Field(
+        90 * 86400, description="Messages, deliveries and events of the ledger, and addresses.", examples=["90d"]
+    )
+    reports: Duration = Field(180 * 86400, description="Bounces and complaints that came by mail.", examples=["180d"])
+    samples: Duration = Field(
+        30 * 86400, description="Samples of unknown log lines, and mails that are no reports.", examples=["30d"]
+    )
     logs: Duration = Field(14 * 86400, description="Mail logs on the hosts.", examples=["14d"])
     revisions: int = Field(10, ge=2, le=100, description="Revisions kept on a host.")
 
@@ -297,6 +303,11 @@ class Fleet(Value):
     tls: Tls = Field(default_factory=lambda: Tls.model_validate({}), description="Certificates.")
     retention: Retention = Field(
         default_factory=lambda: Retention.model_validate({}), description="How long what is kept."
+    )
+    privacy: Literal["on", "off"] = Field(
+        "on",
+        description="Whether addresses in the ledger are sealed: hosts write them, and who has the secrets reads them."
+        " Choose before the first apply.",
     )
     parameters: dict[Name, Parameters] = Field(
         default_factory=dict,

@@ -10,6 +10,8 @@ Names (a path each):
 - ``probe/password`` and ``…/scram`` (same form): what the probe message of a health check signs in with
 - ``database/ROLE/password`` and ``…/verifier`` (PostgreSQL's ``SCRAM-SHA-256$iterations:salt$stored:server``); ROLE is
   ``writer_HOST``, ``policy_HOST``, ``feedback_HOST``, ``reader`` or ``operator``
+- ``ledger/lookup/keys`` (JSON: number to key, hexadecimal), ``ledger/reading/private`` and ``…/public`` (X25519),
+  ``ledger/receipts/private`` and ``…/public`` (Ed25519), hexadecimal
 """
 
 from __future__ import annotations

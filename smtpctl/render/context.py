@@ -101,6 +101,7 @@ def host_values(common: Common, host: str, layers: Mapping[str, LayerRole]) -> d
         "connected": connected,
         "shipper_config": lambda: _json(_shipper_config(common, host)),
         "pauses_config": lambda: _json(_pauses_config(fleet, host)),
+        "ledger_config": lambda: _json(_ledger_config(fleet, secrets)),
         "feedback_config": lambda: _json(_feedback_config(common, host)),
         "policy_database_url": lambda: _database_url(common, _database_role("policy", host)),
         "instances_here": [f"/etc/postfix-{name}" for name in _instances_here(fleet, host)],
@@ -179,10 +180,32 @@ def _shipper_config(common: Common, host: str) -> dict[str, Any]:
         "log": "/var/log/mail.log",
         "metrics": f"{_bracket(fleet.hosts[host].address)}:9171",
         "database": database | {"password_file": "/etc/smtpctl/secrets/ledger-writer"},
+        **_privacy(fleet, "ledger-lookup"),
         "providers": _providers(fleet),
         "instances": _instances(fleet, host),
         "pools": list(fleet.pools),
         "streams": {name: credential.stream for name, credential in fleet.credentials.items()},
+    }
+
+
+def _privacy(fleet: Fleet, daemon: str) -> dict[str, Any]:
+    """Where a daemon finds the keys of the ledger's hash; nothing where addresses stay in clear."""
+    return {"privacy": {"lookup_keys_file": f"/etc/smtpctl/secrets/{daemon}"}} if fleet.privacy == "on" else {}
+
+
+def _ledger_config(fleet: Fleet, secrets: ReadSecrets) -> dict[str, Any]:
+    """What the control host's own program for the ledger is told."""
+    return {
+        "database": "host=/var/run/postgresql dbname=smtpctl",
+        "keys": "/var/lib/smtpctl-ledger/keys",
+        "metrics_file": "/var/lib/smtpctl-ledger/smtpctl_ledger.prom",
+        "reading_key": secrets["ledger/reading/public"] if fleet.privacy == "on" else "",
+        "retention": {
+            "deliveries": fleet.retention.ledger,
+            "reports": fleet.retention.reports,
+            "samples": fleet.retention.samples,
+            "subjects": fleet.retention.ledger,
+        },
     }
 
 
@@ -194,6 +217,7 @@ def _feedback_config(common: Common, host: str) -> dict[str, Any]:
         "listen": "127.0.0.1:10024",
         "metrics": f"{_bracket(fleet.hosts[host].address)}:9172",
         "database": database | {"password_file": "/etc/smtpctl/secrets/feedback-database"},
+        **_privacy(fleet, "feedback-lookup"),
         "providers": _providers(fleet),
     }
 

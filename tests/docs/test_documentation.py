@@ -87,7 +87,7 @@ def test_every_variable_of_the_environment_has_its_line() -> None:
 
 
 def test_every_metric_has_its_line_and_every_line_its_metric() -> None:
-    code = "\n".join(sources("smtpctl/intake", "policy_service"))
+    code = "\n".join(sources("smtpctl/intake", "smtpctl/ledger", "policy_service"))
     names = {name for name in re.findall(r'"(smtpctl_[a-z_]+)"', code) if name.count("_") > 1}
     names |= set(re.findall(r"# TYPE (smtpctl_[a-z_]+)", "\n".join(sources("smtpctl/cli", "smtpctl/operate"))))
     names |= {f"smtpctl_policy_{name}" for name in re.findall(r"\{prefix\}_([a-z_]+)", code)}

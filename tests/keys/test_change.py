@@ -120,7 +120,7 @@ def test_what_cannot_be_rotated_is_refused(
 
 def test_an_editor_shows_sources_only(lab_secrets: Secrets) -> None:
     shown = editable({**lab_secrets, "extra/webhook/token": "x", "extra/odd/public": "y"})
-    assert {name.rsplit("/", 1)[1] for name in shown} == {"password", "private", "token", "public"}
+    assert {name.rsplit("/", 1)[1] for name in shown} == {"password", "private", "keys", "token", "public"}
     assert not any(name.startswith("tls/") for name in shown)
 
 

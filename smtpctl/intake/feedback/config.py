@@ -13,6 +13,8 @@
     }
 
 ``database`` holds libpq's own keywords, and two paths. ``providers`` (recipient domain to provider) may be missing.
+``privacy`` names the file with the keys of the ledger's hash (``lookup_keys_file``); without it addresses are stored in
+clear.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from typing import Any
 
 from smtpctl.errors import SmtpctlError
 from smtpctl.ledger.connection import parameters
+from smtpctl.ledger.subjects import Privacy
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,7 @@ class Config:
     metrics: Endpoint
     database: Mapping[str, str]
     providers: Mapping[str, str] = field(default_factory=dict)
+    privacy: Privacy | None = None
 
     def connection_keywords(self) -> dict[str, Any]:
         """What psycopg connects with. The password is read anew each time: it may have been changed meanwhile."""
@@ -68,6 +72,7 @@ def read_config(path: Path) -> Config:
             metrics=Endpoint.parse(document["metrics"]),
             database=document["database"],
             providers=document.get("providers", {}),
+            privacy=Privacy.from_config(document.get("privacy", {})),
         )
     except KeyError as error:
         raise _unusable(path, f"{error} is missing") from error

@@ -17,6 +17,9 @@ import psycopg
 
 from smtpctl.feedback.report import Kind, Recipient, Report
 from smtpctl.intake.feedback.config import Config
+from smtpctl.intake.feedback.hiding import hidden_content, hidden_identity, hidden_text
+from smtpctl.ledger.subjects import Numbering
+from smtpctl.ledger.tokens import Hider
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +48,7 @@ INSERT INTO ledger.bounces
    reporting_mta, remote_mta, action, status, diagnostic, hardness, category,
    original_message_id, original_queue_id, report_message_id, arrival_at, last_attempt_at)
 VALUES
-  (now(), %(dedupe)s, %(host)s, 'dsn', ledger.subject(%(address)s), %(domain)s, %(provider)s, %(envelope_to)s,
+  (now(), %(dedupe)s, %(host)s, 'dsn', %(recipient)s, %(domain)s, %(provider)s, %(envelope_to)s,
    %(reporting_mta)s, %(remote_mta)s, %(action)s, %(status)s, %(diagnostic)s, %(hardness)s, %(category)s,
    %(original_message_id)s, %(original_queue_id)s, %(report_message_id)s, %(arrival_at)s, %(last_attempt_at)s)
 ON CONFLICT (dedupe) DO NOTHING
@@ -77,6 +80,8 @@ class Store:
         self._config = config
         self._connection: psycopg.AsyncConnection[Any] | None = None
         self._lock = asyncio.Lock()
+        providers = [domain.encode() for domain in config.providers]
+        self._subjects = Numbering(config.privacy, providers)
 
     async def save(self, mails: Sequence[Mail]) -> int:
         """Store ``mails`` in one transaction and return how many rows were new.
@@ -100,8 +105,11 @@ class Store:
         connection = await self._connected()
         new = 0
         try:
+            # kept for this mail only: retention removes subjects, and bounces are few
+            self._subjects.forget()
+            await self._learn(connection, [recipient.address for mail in mails for recipient in mail.report.recipients])
             async with connection.transaction():
-                for statement, row in (row for mail in mails for row in rows_of(mail, self._config)):
+                for statement, row in (row for mail in mails for row in rows_of(mail, self._config, self._subjects)):
                     new += (await connection.execute(statement, row)).rowcount
         except BaseException:
             # Half-way through a protocol exchange, say at the deadline: no later mail may meet this connection.
@@ -109,6 +117,21 @@ class Store:
                 await self._disconnect()
             raise
         return new
+
+    async def _learn(self, connection: psycopg.AsyncConnection[Any], addresses: Sequence[str]) -> None:
+        """Have the ledger number addresses."""
+        steps = self._subjects.steps([address.encode() for address in addresses if address])
+        rows: Any = None
+        refusal: psycopg.errors.RaiseException | None = None
+        while True:
+            try:
+                statement, values = steps.throw(refusal) if refusal else steps.send(rows)
+            except StopIteration:
+                return
+            try:
+                rows, refusal = await (await connection.execute(statement.encode(), values)).fetchall(), None
+            except psycopg.errors.RaiseException as error:
+                refusal = error
 
     async def _connected(self) -> psycopg.AsyncConnection[Any]:
         if self._connection is None or self._connection.closed:
@@ -123,48 +146,48 @@ class Store:
             self._connection = None
 
 
-def rows_of(mail: Mail, config: Config) -> list[tuple[LiteralString, Mapping[str, Any]]]:
+def rows_of(mail: Mail, config: Config, subjects: Numbering) -> list[tuple[LiteralString, Mapping[str, Any]]]:
     """Given a mail, return what stores it: a row for each recipient of the report, else one in all."""
     if mail.report.kind not in CLASSIFIED:
-        return [(_UNCLASSIFIED, _unclassified_row(mail, config.host))]
+        return [(_UNCLASSIFIED, _unclassified_row(mail, config.host, subjects.hider))]
     return [
-        (_BOUNCE, _bounce_row(mail, number, recipient, config))
+        (_BOUNCE, _bounce_row(mail, number, recipient, config, subjects))
         for number, recipient in enumerate(mail.report.recipients)
     ]
 
 
-def _unclassified_row(mail: Mail, host: str) -> dict[str, Any]:
+def _unclassified_row(mail: Mail, host: str, hider: Hider | None) -> dict[str, Any]:
     return {
         "dedupe": _dedupe(mail, "mail"),
         "host": host,
         "kind": str(mail.report.kind),
-        "envelope_to": mail.envelope_to,
-        "report_message_id": mail.report.message_id or None,
+        "envelope_to": hidden_text(mail.envelope_to, hider),
+        "report_message_id": hidden_identity(mail.report.message_id, hider),
         "size": len(mail.content),
-        "content": mail.content[:MAX_CONTENT],
+        "content": hidden_content(mail.content[:MAX_CONTENT], hider),
     }
 
 
-def _bounce_row(mail: Mail, number: int, recipient: Recipient, config: Config) -> dict[str, Any]:
-    report = mail.report
+def _bounce_row(mail: Mail, number: int, recipient: Recipient, config: Config, subjects: Numbering) -> dict[str, Any]:
+    report, hider = mail.report, subjects.hider
     domain = recipient.address.rpartition("@")[2]
     return {
         "dedupe": _dedupe(mail, str(number)),
         "host": config.host,
-        "address": recipient.address,
+        "recipient": subjects.numbers[recipient.address.encode()] if recipient.address else None,
         "domain": domain,
         "provider": config.providers.get(domain),
-        "envelope_to": mail.envelope_to,
+        "envelope_to": hidden_text(mail.envelope_to, hider),
         "reporting_mta": report.reporting_mta or None,
         "remote_mta": recipient.remote_mta or None,
         "action": str(recipient.action),
         "status": recipient.status or None,
-        "diagnostic": recipient.diagnostic or None,
+        "diagnostic": hidden_text(recipient.diagnostic, hider) or None,
         "hardness": str(recipient.hardness),
         "category": str(recipient.verdict.category),
-        "original_message_id": report.original_message_id or None,
+        "original_message_id": hidden_identity(report.original_message_id, hider),
         "original_queue_id": report.original_queue_id or None,
-        "report_message_id": report.message_id or None,
+        "report_message_id": hidden_identity(report.message_id, hider),
         "arrival_at": report.arrival_at,
         "last_attempt_at": recipient.last_attempt_at,
     }

@@ -10,6 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from smtpctl.errors import UsageError
+from smtpctl.ledger.subjects import Privacy
 from smtpctl.maillog.labels import Labels
 
 
@@ -19,7 +20,7 @@ class Config:
 
     ``host`` names the host in the ledger; ``log`` is the file; ``database`` is how to reach it (host, hostaddr, port,
     dbname, user, password_file, ca_file); ``metrics`` is where Prometheus asks, ``ADDRESS:PORT``, or empty;
-    ``timezone`` matters only to logs without one in their stamps.
+    ``privacy`` seals addresses; ``timezone`` matters only to logs without one in their stamps.
     """
 
     host: str
@@ -27,6 +28,7 @@ class Config:
     database: dict[str, Any]
     metrics: str = ""
     timezone: tzinfo = UTC
+    privacy: Privacy | None = None
     labels: Labels = field(default_factory=Labels)
     linger: float = 0.2
     batch_bytes: int = 2 << 20
@@ -42,6 +44,7 @@ def read_config(path: Path) -> Config:
             database=document["database"],
             metrics=document.get("metrics", ""),
             timezone=_zone(document.get("timezone", "")),
+            privacy=Privacy.from_config(document.get("privacy", {})),
             labels=Labels.from_config(document),
             linger=float(document.get("linger", 0.2)),
             batch_bytes=int(document.get("batch_bytes", 2 << 20)),

@@ -51,7 +51,7 @@ class Run:
     @classmethod
     def start(cls, config: Config, connection: Connection) -> Run | None:
         """A run from the committed position on; None while another shipper holds the log."""
-        writer = Writer(connection, config.host, str(config.log))
+        writer = Writer(connection, config.host, str(config.log), config.privacy, config.labels.providers)
         checkpoint = writer.claim()
         return None if checkpoint is None else cls(config, connection, writer, checkpoint)
 

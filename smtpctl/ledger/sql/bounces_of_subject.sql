@@ -1,0 +1,1 @@
+SELECT * FROM ledger.bounces WHERE recipient = %(subject)s ORDER BY received_at

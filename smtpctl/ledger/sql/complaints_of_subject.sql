@@ -1,0 +1,1 @@
+SELECT * FROM ledger.complaints WHERE recipient = %(subject)s ORDER BY received_at

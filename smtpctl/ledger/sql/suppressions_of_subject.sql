@@ -1,0 +1,1 @@
+SELECT * FROM ledger.suppressions WHERE recipient = %(subject)s ORDER BY since

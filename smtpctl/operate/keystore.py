@@ -1,0 +1,62 @@
+"""The ledger's key store on the control host, over SSH: each request is one command there."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Collection
+from typing import Any
+
+from smtpctl.errors import TransportError
+from smtpctl.transport.connection import Connection, Target
+
+_PROGRAM = "/usr/bin/python3 -B /usr/local/lib/smtpctl/ledger.pyz keys"
+#: Names asked for at once; an answer stays within some megabytes.
+_MOST = 128
+
+
+class HostKeyStore:
+    """Connects when it is asked for something first."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._connection: Connection | None = None
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def read(self, names: Collection[str]) -> dict[str, bytes]:
+        found: dict[str, bytes] = {}
+        wanted = list(names)
+        for begin in range(0, len(wanted), _MOST):
+            files = self._ask({"do": "read", "names": wanted[begin : begin + _MOST]})["files"]
+            found |= {name: base64.b64decode(content) for name, content in files.items()}
+        return found
+
+    def write(self, name: str, content: bytes) -> None:
+        self._ask({"do": "write", "names": [name], "content": base64.b64encode(content).decode()})
+
+    def destroy(self, name: str) -> None:
+        self._ask({"do": "destroy", "names": [name]})
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        if self._connection is None:
+            self._connection = Connection(self._target)
+        become = "runuser -u postgres --" if self._target.user == "root" else "sudo -n -u postgres"
+        channel = self._connection.run(f"cd / && {become} {_PROGRAM}")
+        try:
+            channel.sendall(json.dumps(request).encode())
+            channel.shutdown_write()
+            said = b"".join(iter(lambda: channel.recv(1 << 16), b""))
+            errors = b"".join(iter(lambda: channel.recv_stderr(1 << 16), b""))
+            code = channel.recv_exit_status()
+        finally:
+            channel.close()
+        if code:
+            last = errors.decode(errors="replace").strip().splitlines()[-1:] or [f"exit status {code}"]
+            raise TransportError(f"{self._target.host}: the ledger's key store: {last[0]}")
+        answer: dict[str, Any] = json.loads(said)
+        return answer
