@@ -50,7 +50,7 @@ _PLAYBOOK = """
       loop_control: *label
       register: rest
     - name: checkers and units
-      ansible.builtin.shell: "{{ handlers }} {{ changed | map(attribute='item.path') | join(' ') }}"
+      ansible.builtin.shell: "{{ reload_script }} {{ changed | map(attribute='item.path') | join(' ') }}"
       vars: {changed: "{{ rest.results | selectattr('changed') }}"}
       when: rest is changed
 """
@@ -69,7 +69,7 @@ for file in host.data.managed:
     ).will_change
 changed = [path for path, change in put.items() if change and path != "users"]
 if changed:
-    server.shell(name="checkers and units", commands=[host.data.handlers + " " + " ".join(changed)])
+    server.shell(name="checkers and units", commands=[host.data.reload_script + " " + " ".join(changed)])
 """
 
 
@@ -109,7 +109,11 @@ class Peers:
             entry = {"path": path, "source": str(source), "mode": f"0{file.mode:o}", "first": "sysusers.d" in path}
             managed.append({**entry, "owner": file.owner, "group": file.group})
         folders = sorted({str(Path(path).parent) for path in desired.files})
-        return {"managed": managed, "folders": folders, "handlers": "sh -c " + shlex.quote(handlers(desired)) + " sh"}
+        return {
+            "managed": managed,
+            "folders": folders,
+            "reload_script": "sh -c " + shlex.quote(handlers(desired)) + " sh",
+        }
 
     def ansible(self, *arguments: str, mitogen: bool = False) -> Run:
         """A playbook run with a cold connection, everything tuned that its manual knows."""
