@@ -57,8 +57,9 @@ def wait_until_taking_mail(applied: AppliedFleet, server: str, patience: float =
 def wait_until_whole(applied: AppliedFleet, host: str, patience: float = 90.0) -> None:
     """Wait until ``host`` has led itself back: an apply whose controller was killed leaves that to it."""
     deadline = time.monotonic() + patience
-    while applied.lab.run(host, ["test", "-e", "/var/lib/smtpctl/journal.json"], check=False).returncode == 0:
-        assert time.monotonic() < deadline, f"{host} still has a journal after {patience} s"
+    free = "flock -n /var/lib/smtpctl true && ! test -e /var/lib/smtpctl/journal.json"
+    while applied.lab.run(host, ["sh", "-c", free], check=False).returncode != 0:
+        assert time.monotonic() < deadline, f"{host} still has a journal or is locked after {patience} s"
         time.sleep(0.2)
 
 
