@@ -87,7 +87,7 @@ class Queues:
         return {"answer": "flushed"}
 
     def log(self, event: str, **fields: object) -> None:
-        """A line in the mail log, from where the ledger has it: what was done, by whom."""
+        """A line in the mail log: what was done, by whom. The ledger does not read these lines."""
         words = " ".join(f"{name}={value}" for name, value in {**fields, "by": self._holder}.items())
         syslog.openlog("smtpctl-operate", syslog.LOG_PID, syslog.LOG_MAIL)
         syslog.syslog(syslog.LOG_NOTICE, f"{event} {words}")
