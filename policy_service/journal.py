@@ -13,6 +13,10 @@ from policy_service.gcra import SECOND
 from policy_service.log import NOTICE, WARNING, log
 from policy_service.protocol import Request
 
+#: How bad an incident of a kind is: ``critical`` where somebody else seems to have the credential's secret, else
+#: ``warning``.
+SEVERITIES = {"client": "critical", "invalid-recipients": "critical", "sender": "warning"}
+
 #: The same incident of the same credential is raised again after so long.
 SAID_AGAIN = 3600 * SECOND
 
@@ -50,6 +54,7 @@ class Journal:
             WARNING,
             "incident",
             kind=kind,
+            severity=SEVERITIES[kind],
             credential=credential,
             client=request.text(b"client_address"),
             sender=request.text(b"sender"),

@@ -23,5 +23,6 @@ def log(priority: int, event: str, **values: object) -> None:
 
 def _quoted(value: str) -> str:
     """The value as one printable word, in quotes where it has spaces."""
-    clean = "".join(character if character.isprintable() and character != '"' else "?" for character in value[:500])
+    kept = value[:500]
+    clean = "".join(one if one.isprintable() and one not in '"\\' else "?" for one in kept)
     return clean if clean and " " not in clean else f'"{clean}"'

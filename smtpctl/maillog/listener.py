@@ -119,6 +119,10 @@ class Listener(Protocol):
     def policy_decided(self, at: int, origin: Origin, queue_id: bytes | None, fields: Mapping[bytes, bytes]) -> None:
         """smtpctl's policy service decided; ``fields`` are the pairs of its line."""
 
+    def incident(self, at: int, origin: Origin, fields: Mapping[bytes, bytes]) -> None:
+        """smtpctl's policy service saw what looks like a stolen credential; ``fields`` are the pairs of its line, among
+        them kind and severity."""
+
     def phrased(self, at: int, origin: Origin, kind: str, queue_id: bytes | None, text: bytes) -> None:
         """Any other line that is understood; ``phrases.fields_of`` takes its text apart, ``others.fields_of`` that of a
         program beside Postfix."""

@@ -10,6 +10,8 @@ from smtpctl.maillog.listener import Listener, Origin
 
 _SIGNED = re.compile(rb"(\w+): DKIM-Signature field added \(s=([^,]+), d=([^)]+)\)")
 _WITH_QUEUE_ID = re.compile(rb"([0-9A-Za-z]{6,26}): (.*)", re.S)
+#: What our daemons put before a line's event where no journal takes its priority (policy_service/log.py).
+_LEVEL = re.compile(rb"\A(?:error|warning|notice|info): ")
 _PAIR = re.compile(rb'([a-z_]+)=(?:"((?:[^"\\]|\\.)*)"|(\S*))')
 
 #: ``SERVICE(USER)<PID><SESSION>: ``; Dovecot 2.4 puts the client's address and the mechanism between the brackets too.
@@ -63,6 +65,7 @@ class OthersReader:
         self._programs = (
             (b"opendkim", self._opendkim),
             (b"smtpctl-policy", self._policy),
+            (b"smtpctl-from-guard", self._policy),
             (b"dovecot", self._dovecot),
             (b"haproxy", self._haproxy),
             (b"systemd-journald", self._logger),
@@ -86,13 +89,17 @@ class OthersReader:
         self._tell.phrased(at, origin, "opendkim", named[1] if named else None, text)
 
     def _policy(self, at: int, origin: Origin, text: bytes) -> None:
-        """``decision name=value …``, or ``would-decide`` in shadow mode. Other lines are the service's own affair."""
-        event = text.removeprefix(b"notice: ").partition(b" ")[0]
-        if event not in (b"decision", b"would-decide"):
+        """``decision name=value …``, or ``would-decide`` in shadow mode; ``incident name=value …``. Other lines are the
+        service's own affair."""
+        event = _LEVEL.sub(b"", text, count=1).partition(b" ")[0]
+        if event not in (b"decision", b"would-decide", b"incident"):
             self._tell.phrased(at, origin, "policy", None, text)
             return
-        fields = {name: quoted or plain for name, quoted, plain in _PAIR.findall(text)} | {b"event": event}
-        self._tell.policy_decided(at, origin, fields.pop(b"queue_id", b"") or None, fields)
+        fields = {name: quoted or plain for name, quoted, plain in _PAIR.findall(text)}
+        if event == b"incident":
+            self._tell.incident(at, origin, {b"kind": b"other", b"severity": b"warning"} | fields)
+        else:
+            self._tell.policy_decided(at, origin, fields.pop(b"queue_id", b"") or None, fields | {b"event": event})
 
     def _dovecot(self, at: int, origin: Origin, text: bytes) -> None:
         self._tell.phrased(at, origin, _first_of(("mailbox", "password"), text) or "dovecot", None, text)

@@ -120,6 +120,9 @@ class Recorder:
     def policy_decided(self, at: int, origin: Origin, queue_id: bytes | None, fields: Mapping[bytes, bytes]) -> None:
         self._note(at, origin, "policy", queue_id, **{name.decode(): value for name, value in fields.items()})
 
+    def incident(self, at: int, origin: Origin, fields: Mapping[bytes, bytes]) -> None:
+        self._note(at, origin, "incident", None, **{name.decode(): value for name, value in fields.items()})
+
     def phrased(self, at: int, origin: Origin, kind: str, queue_id: bytes | None, text: bytes) -> None:
         fields = others.fields_of(kind, text) or phrases.fields_of(text) or {"text": text}
         self._note(at, origin, kind, queue_id, **fields)

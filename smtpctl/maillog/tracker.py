@@ -388,6 +388,10 @@ class Tracker:
         detail["queue_id"] = queue_id or b""
         self._event(at, origin, "policy", entry, sender=sender, recipient=recipient, **detail)
 
+    def incident(self, at: int, origin: Origin, fields: Mapping[bytes, bytes]) -> None:
+        detail = {name.decode(): value for name, value in fields.items()}
+        self._event(at, origin, "incident", None, sender=detail.pop("sender", None), **detail)
+
     def phrased(self, at: int, origin: Origin, kind: str, queue_id: bytes | None, text: bytes) -> None:
         if kind == "lost":
             self.disconnected(at, origin, text)
@@ -455,11 +459,13 @@ class Tracker:
         origin: Origin,
         kind: str,
         entry: Entry | None,
+        /,
         *,
         sender: bytes | None = None,
         recipient: bytes | None = None,
         **detail: bytes | None,
     ) -> None:
+        # Names of details are a line's own: any, but for the two that are addresses.
         texts: dict[str, str | int] = {name: value.decode(errors="replace") for name, value in detail.items() if value}
         message = entry.id if entry is not None else None
         instance = entry.place.instance if entry is not None else origin.instance

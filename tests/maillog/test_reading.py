@@ -78,6 +78,10 @@ def test_a_repeated_line_counts_as_often_as_it_says(read_lines: ReadLines) -> No
         ("opendkim[577]: AD2A633C18D: no signing table match for 'a@b'", "opendkim"),
         ('smtpctl-policy[9]: decision rule=credential queue_id="" action="450 4.7.1 slow down"', "policy"),
         ("smtpctl-policy[9]: serving program=serve listen=unix:x", "policy"),
+        ("smtpctl-policy[9]: incident kind=sender severity=warning credential=shop", "incident"),
+        ("smtpctl-policy[9]: warning: incident kind=sender severity=warning credential=shop", "incident"),
+        ('smtpctl-from-guard[9]: notice: decision rule=header-from credential=shop text="no From"', "policy"),
+        ("smtpctl-policy[9]: incidental kind=sender", "policy"),
         ("dovecot: lmtp(postmaster@x)<1><abc>: msgid=<m@x>: saved mail to INBOX", "mailbox"),
         ("haproxy[219]: 192.0.2.1:57622 [21/Nov/2026:23:27:52.694] submission sub587/h2 1/0/13 2350 --", "balanced"),
         ("haproxy[219]: Server submission/h2 is DOWN, reason: Layer4 timeout, check duration: 1000ms.", "balancer"),
@@ -111,6 +115,27 @@ def test_a_decision_of_the_policy_service_is_read_with_its_pairs(read_lines: Rea
     assert said.queue_id == b"ABCDEF1"
     assert said.fields["credential"] == b"shop"
     assert said.fields["action"] == b"450 4.7.1 limit of 10 recipients an hour"
+
+
+def test_an_incident_is_read_with_its_kind_and_severity(read_lines: ReadLines) -> None:
+    (said,) = read_lines(
+        f"{RFC3339}smtpctl-policy[9]: incident kind=client severity=critical credential=shop client=192.0.2.9 "
+        'sender=a@shop.test instance=1.2 text="REJECT 5.7.1 kind=sender not from here"\n'
+    )
+    assert said.fields == {
+        "kind": b"client",
+        "severity": b"critical",
+        "credential": b"shop",
+        "client": b"192.0.2.9",
+        "sender": b"a@shop.test",
+        "instance": b"1.2",
+        "text": b"REJECT 5.7.1 kind=sender not from here",
+    }
+
+
+def test_an_incident_that_says_too_little_still_has_a_kind_and_a_severity(read_lines: ReadLines) -> None:
+    (said,) = read_lines(f"{RFC3339}smtpctl-policy[9]: incident credential=shop\n")
+    assert said.fields == {"kind": b"other", "severity": b"warning", "credential": b"shop"}
 
 
 @pytest.mark.parametrize("line", ["", "garbage", "2026-11-21T22:08:53.240556+00:00", "\x16\x03\x01", "x" * 70_000])

@@ -94,7 +94,7 @@ def test_every_host_follows_suppressions_and_holds(conninfo: str, hosts: list[tu
             about(first, "lost@gmail.test")
         assert about(first, "here@gmail.test") == "HOLD Credential shop is held"
         answered(second, "here@gmail.test", "HOLD")
-        assert any("incident kind=invalid-recipients credential=shop" in line for line in one.lines)
+        assert any("incident kind=invalid-recipients severity=critical credential=shop" in line for line in one.lines)
         assert not any("lost@" in line for line in one.lines)
     command = [sys.executable, "-m", "policy_service", "quota", "--rules", str(RULES), "--database", conninfo]
     shown = subprocess.run([*command, "show"], cwd=ROOT, capture_output=True, text=True, check=True)

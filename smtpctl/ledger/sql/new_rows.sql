@@ -8,9 +8,9 @@ WHERE deliveries.id BETWEEN %(first)s AND %(last)s
 UNION ALL
 SELECT events.id, events.at, events.host, events.instance, coalesce(messages.queue_id, 'NOQUEUE'), messages.message_id,
        NULL, names.name, NULL, events.detail ->> 'stage', events.detail ->> 'client', events.kind,
-       events.detail ->> 'status', NULL, events.detail ->> 'text', NULL, NULL
+       events.detail ->> 'status', NULL, coalesce(events.detail ->> 'text', events.detail ->> 'action'), NULL, NULL
 FROM ledger.events
 LEFT JOIN ledger.names ON names.id = events.recipient
 LEFT JOIN ledger.messages ON messages.id = events.message
 WHERE events.id BETWEEN %(first)s AND %(last)s
-  AND events.kind IN ('reject', 'milter-reject', 'hold', 'discard', 'milter-discard', 'policy', 'sasl-failed', 'gap')
+  AND events.kind IN ('reject', 'milter-reject', 'hold', 'discard', 'milter-discard', 'policy', 'incident', 'sasl-failed', 'gap')

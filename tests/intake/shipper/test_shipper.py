@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
+from policy_service.journal import Journal
+from policy_service.protocol import Request
 from tests.torture.shipper import storm
 
 if TYPE_CHECKING:
@@ -161,6 +163,37 @@ def test_a_gap_is_an_event(shipping: Shipping, mail: Mail) -> None:
     ((kind, text),) = shipping.query("SELECT kind, detail ->> 'text' FROM ledger.events WHERE kind = 'gap'")
     assert kind == "gap"
     assert "is gone" in text
+
+
+def test_what_the_policy_service_raises_is_an_event(shipping: Shipping, capfd: pytest.CaptureFixture[str]) -> None:
+    request = Request(b"client_address=192.0.2.9\nsender=a@shop.test\ninstance=1.2")
+    journal = Journal(lambda credential, until, reason: None)
+    journal.incident("client", "the shop", request, "REJECT 5.7.1 Credential the shop may not be used from here")
+    journal.decision(request, "client", "enforce", "REJECT 5.7.1 not from here")
+    lines = [*capfd.readouterr().err.splitlines(), "decision self=1 at=2 kind=3 origin=4 entry=5 sender=b@shop.test"]
+    head = "2026-11-20T12:00:00.000000+00:00 edge1 smtpctl-policy[9]: "
+    shipping.append("".join(f"{head}{line}\n" for line in lines).encode())
+    shipping.run_once()
+    incident, decision, odd = shipping.query(
+        "SELECT kind, detail, address FROM ledger.events JOIN ledger.subjects ON sender = subjects.id "
+        "ORDER BY events.id"
+    )
+    assert incident == (
+        "incident",
+        {
+            "kind": "client",
+            "severity": "critical",
+            "credential": "the shop",
+            "client": "192.0.2.9",
+            "instance": "1.2",
+            "text": "REJECT 5.7.1 Credential the shop may not be used from here",
+        },
+        "a@shop.test",
+    )
+    kind, detail, _ = decision
+    assert (kind, detail["rule"], detail["action"]) == ("policy", "client", "REJECT 5.7.1 not from here")
+    pairs = {"self": "1", "at": "2", "kind": "3", "origin": "4", "entry": "5"}
+    assert odd[:2] == ("policy", pairs | {"event": "decision"})
 
 
 def test_a_configuration_without_a_host_is_an_error(shipping: Shipping) -> None:
