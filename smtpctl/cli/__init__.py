@@ -30,6 +30,7 @@ LAZY = {
     "gdpr": "gdpr",
     "queue": "queue",
     "status": "status",
+    "adopt": "adopt",
     "pause": "pause",
     "resume": "pause",
 }
@@ -72,6 +73,7 @@ SUMMARIES = {
     "gdpr": "Export or erase what the fleet holds about an address (GDPR, articles 15 and 17).",
     "queue": "Look at, and act on, the mail that waits: all queues of all hosts as one.",
     "status": "Show whether mail is flowing: what arrives, what waits, what is paused, what is wrong.",
+    "adopt": "Draft the inventory of a mail server that was set up by hand.",
     "pause": "Stop mail of a credential, stream, pool, provider, source, sender domain or campaign; or all of it.",
     "resume": "Let mail go on that was paused.",
 }

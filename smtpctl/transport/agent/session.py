@@ -64,6 +64,7 @@ class Session:
             "state": self.state,
             "hand-over": self.hand_over,
             "queue-flush": lambda message: self._mail_queues().flush(message),
+            "handmade": self.handmade,
         }
         while (message := self._next()) is not None:
             try:
@@ -241,6 +242,12 @@ class Session:
         if message.header["pools"] is not None:
             emptying.hand_over(message.header["pools"])
         return {"answer": "handed-over", "pools": emptying.handed_over()}
+
+    def handmade(self, message: frames.Message) -> dict[str, Any]:
+        """What a Postfix that was set up by hand says of itself."""
+        from . import handmade
+
+        return {"answer": "handmade", "facts": handmade.gather()}
 
     # -- parts
 
