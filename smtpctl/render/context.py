@@ -28,8 +28,8 @@ class Common:
         self.fleet = fleet
         self.secrets = secrets
         self._by_role: dict[str, Mapping[str, Host]] = {}
-        self._addresses: dict[str, tuple[str, ...]] = {}
-        self._relays: dict[str, tuple[tuple[str, str], ...]] = {}
+        self._addresses: dict[tuple[str, ...], tuple[str, ...]] = {}
+        self._servers: dict[str, str] = {}
         self._rules: dict[tuple[str, ...], tuple[tuple[str, ...], tuple[str, ...]]] = {}
 
     def hosts_with(self, role: str) -> Mapping[str, Host]:
@@ -37,18 +37,20 @@ class Common:
             self._by_role[role] = self.fleet.hosts_with(Role(role))
         return self._by_role[role]
 
-    def addresses_with(self, role: str) -> tuple[str, ...]:
-        """Addresses of the hosts with a role, in the inventory's order."""
-        if role not in self._addresses:
-            self._addresses[role] = tuple(host.address for host in self.hosts_with(role).values())
-        return self._addresses[role]
+    def addresses_with(self, *roles: str) -> tuple[str, ...]:
+        """Addresses of the hosts with any of these roles, role after role, in the inventory's order."""
+        if roles not in self._addresses:
+            found = (host.address for role in roles for host in self.hosts_with(role).values())
+            self._addresses[roles] = tuple(dict.fromkeys(found))
+        return self._addresses[roles]
 
-    def relays_of(self, pool: str) -> tuple[tuple[str, str], ...]:
-        """Name and address of the relays of a pool, in the inventory's order."""
-        if pool not in self._relays:
-            names = self.fleet.relays_of(pool)
-            self._relays[pool] = tuple((name, self.fleet.hosts[name].address) for name in names)
-        return self._relays[pool]
+    def servers_of(self, pool: str) -> str:
+        """HAProxy's lines for the relays of a pool, which are the same on every submission host."""
+        if pool not in self._servers:
+            hosts, port = self.fleet.hosts, self.fleet.pools[pool].port
+            lines = (f"  server {name} {hosts[name].address}:{port}" for name in self.fleet.relays_of(pool))
+            self._servers[pool] = "\n".join(lines)
+        return self._servers[pool]
 
     def firewall(self, layers: Mapping[str, LayerRole]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """What hosts of these ``layers`` accept, and what they may connect to."""
@@ -65,6 +67,11 @@ class Common:
     @cached_property
     def policy_rules(self) -> str:
         return _json(policy_rules(self.fleet))
+
+    @cached_property
+    def peers(self) -> str:
+        """Name and address of every host."""
+        return _json({self.fleet.host_name(name): host.address for name, host in self.fleet.hosts.items()})
 
 
 def host_values(common: Common, host: str, layers: Mapping[str, LayerRole]) -> dict[str, Any]:
@@ -84,7 +91,7 @@ def host_values(common: Common, host: str, layers: Mapping[str, LayerRole]) -> d
         "banner": _banner(fleet),
         "hosts_with": common.hosts_with,
         "addresses_with": common.addresses_with,
-        "relays_of": common.relays_of,
+        "servers_of": common.servers_of,
         "parameters": lambda instance: _parameters(fleet, host, instance),
         "database_role": lambda kind: _database_role(kind, host),
         "health_port": lambda port: port + HEALTH_PORT_OFFSET,
@@ -101,6 +108,7 @@ def host_values(common: Common, host: str, layers: Mapping[str, LayerRole]) -> d
         "connected": connected,
         "shipper_config": lambda: _json(_shipper_config(common, host)),
         "pauses_config": lambda: _json(_pauses_config(fleet, host)),
+        "peers": lambda: common.peers,
         "ledger_config": lambda: _json(_ledger_config(fleet, secrets)),
         "feedback_config": lambda: _json(_feedback_config(common, host)),
         "policy_database_url": lambda: _database_url(common, _database_role("policy", host)),
@@ -228,7 +236,7 @@ def _pauses_config(fleet: Fleet, host: str) -> dict[str, Any]:
         "port": 9173,
         "certificate": "/etc/smtpctl/secrets/host.pem",
         "authority": "/etc/smtpctl/ca.pem",
-        "peers": {fleet.host_name(name): peer.address for name, peer in fleet.hosts.items() if name != host},
+        "peers_file": "/etc/smtpctl/peers.json",
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 from smtpctl.model.fleet import Fleet, Role
 from smtpctl.render.roles import FirewallRule
@@ -54,13 +55,17 @@ def _addresses(fleet: Fleet, parties: Sequence[str]) -> set[str]:
 
 
 def _by_family(addresses: Iterable[str]) -> Iterator[tuple[str, list[str]]]:
-    networks = sorted((ipaddress.ip_network(address) for address in addresses), key=lambda n: (n.version, n))
+    ordered = sorted(map(_placed, addresses))
     for version, family in ((4, "ip"), (6, "ip6")):
-        own = [_text(network) for network in networks if network.version == version]
+        own = [text for (of, _, _), text in ordered if of == version]
         if own:
             yield family, own
 
 
-def _text(network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> str:
+@lru_cache(maxsize=8192)
+def _placed(address: str) -> tuple[tuple[int, int, int], str]:
+    """An address or network with its place in the order: by family, number and prefix."""
+    network = ipaddress.ip_network(address)
     single = network.prefixlen == network.max_prefixlen
-    return str(network.network_address) if single else str(network)
+    text = str(network.network_address) if single else str(network)
+    return (network.version, int(network.network_address), network.prefixlen), text

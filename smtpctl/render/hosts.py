@@ -47,6 +47,7 @@ class _Rendering:
         self._programs: dict[str, bytes] = {}
         self._copies: dict[str, bytes] = {}
         self._rules: dict[tuple[str, str], tuple[int, FileRule]] = {}
+        self._contents: dict[bytes, bytes] = {}
 
     def managed(self, layer: str, role: Role, path: str, content: bytes) -> ManagedFile:
         """The file at ``path`` with the mode, owner and secrecy that its layer says."""
@@ -57,6 +58,10 @@ class _Rendering:
             self._rules[layer, path] = int(rule.mode, 8), rule
         mode, rule = self._rules[layer, path]
         return ManagedFile(path, content, mode, rule.owner, rule.group, rule.secret)
+
+    def shared(self, content: bytes) -> bytes:
+        """``content``, in memory once however many hosts have it."""
+        return self._contents.setdefault(content, content)
 
     def program(self, program: Program) -> bytes:
         if program.main not in self._programs:
@@ -129,7 +134,7 @@ def _files_of_layer(
             text = rendering.tree.render(template, {**values, **extra})
             noted = secrets.noted()
             if text.strip():
-                file = rendering.managed(layer, role, _fill(target, extra), text.encode())
+                file = rendering.managed(layer, role, _fill(target, extra), rendering.shared(text.encode()))
                 if not file.secret:
                     _refuse_open_secrets(file.path, text, noted, secrets)
                 yield file

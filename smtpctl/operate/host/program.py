@@ -32,10 +32,10 @@ TEXTFILES = Path("/var/lib/prometheus/node-exporter")
 class Keeper:
     """The pauses of one host."""
 
-    def __init__(self, config: dict[str, Any], folder: PauseFolder) -> None:
+    def __init__(self, config: dict[str, Any], hosts: dict[str, str], folder: PauseFolder) -> None:
         self._config = config
         self._folder = folder
-        self._peers: list[tuple[str, str]] = sorted(config["peers"].items())
+        self._peers = sorted((name, address) for name, address in hosts.items() if address != config["address"])
         self._turn = 0
         self._metrics = ""
         self._not_before = 0.0
@@ -132,7 +132,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     folder = PauseFolder()
-    keeper = Keeper(config, folder)
+    keeper = Keeper(config, json.loads(Path(config["peers_file"]).read_text()), folder)
     peers.serve(config["address"], config["port"], config["certificate"], folder.read)
     keeper.ask_all()
     ready()
