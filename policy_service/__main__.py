@@ -17,8 +17,8 @@ PROGRAMS = {
     "route": ("route", "arguments", "main", "answer which transport a recipient takes (socketmap)"),
     "replay": ("replay", "arguments", "main", "answer requests at the times that they name, for trying rules"),
     "check": ("check", "arguments", "main", "say whether files of rules and routes are right"),
-    "explain": ("inspect", "arguments_of_explain", "explain", "show what each rule says of a message, and why"),
-    "quota": ("inspect", "arguments_of_quota", "quotas", "show how full limits are; give quota back"),
+    "explain": ("explain", "arguments", "explain", "show what each rule says of a message, and why"),
+    "quota": ("inspect", "arguments", "quotas", "show how full limits are; give quota back"),
 }
 
 

@@ -56,18 +56,31 @@ def compile_(inventory: Path, host: str | None) -> None:
 @policy.command()
 @inventory_argument
 @click.option("--credential", required=True, help="Who signs in.")
-@click.option("--sender", required=True, help="Envelope sender.")
-@click.option("--recipients", default=1, show_default=True, help="Recipients of the message.")
+@click.option("--sender", required=True, help="Envelope sender; '' for <>.")
+@click.option("--recipient", help="One of its recipients: whether it is suppressed, and its provider's limits.")
+@click.option("--client", help="The address that it is submitted from.")
+@click.option("--recipients", type=click.IntRange(min=1), default=1, show_default=True, help="How many it has.")
+@click.option("--size", type=click.IntRange(min=0), default=0, help="Bytes of the message.")
 @click.option("--from", "header_from", help="Value of the header From; default: the sender.")
 @json_option
-def explain(
-    inventory: Path, credential: str, sender: str, recipients: int, header_from: str | None, as_json: bool
-) -> None:
-    """Show what each rule says of a message, how full its limits are, and the answer. Charges nothing."""
-    asked = ["--credential", credential, "--sender", sender, "--recipients", str(recipients)]
-    if header_from is not None:
-        asked += ["--from", header_from]
-    _ask(inventory, ["explain", *PLACES, *asked, *_json(as_json)])
+def explain(inventory: Path, recipient: str | None, as_json: bool, **asked: str | int | None) -> None:
+    """Show what each rule says of a message, how full its limits are, and the answer. Charges nothing.
+
+    A rule that would have to know more says which option it needs.
+
+    \b
+    Examples:
+      smtpctl policy explain inventory/reference.yml --credential shop --sender orders@shop.example
+      smtpctl policy explain inventory/reference.yml --credential shop --sender orders@shop.example \\
+        --recipient ada@gmail.com --client 192.0.2.7 --recipients 40 --size 250000
+    """
+    names = {"header_from": "from"}
+    given = {names.get(name, name): str(value) for name, value in asked.items() if value is not None}
+    arguments = [f"--{name}={value}" for name, value in given.items()]
+    # The recipient goes over standard input: a command line stands in logs of the host.
+    told = "" if recipient is None else f"{recipient}\n"
+    arguments += ["--recipient=-"] if told else []
+    _ask(inventory, ["explain", *PLACES, *arguments, *_json(as_json)], told=told)
 
 
 @policy.group()
@@ -105,8 +118,8 @@ def _json(as_json: bool) -> list[str]:
     return ["--json"] if as_json else []
 
 
-def _ask(inventory: Path, arguments: Sequence[str]) -> None:
-    """Run the policy service's program on a submission host that answers, and pass on what it says."""
+def _ask(inventory: Path, arguments: Sequence[str], *, told: str = "") -> None:
+    """Run the policy service's program on a submission host that answers, tell it ``told``, pass on what it says."""
     from smtpctl.cli.fleet import select
     from smtpctl.errors import TransportError
     from smtpctl.transport.connection import Connection, Target
@@ -116,6 +129,8 @@ def _ask(inventory: Path, arguments: Sequence[str]) -> None:
         connection = Connection(target)
         try:
             channel = connection.run(shlex.join(command))
+            channel.sendall(told.encode())
+            channel.shutdown_write()
             # Both are a few lines: neither fills its window while the other is read.
             output, errors = channel.makefile("rb").read(), channel.makefile_stderr("rb").read()
             click.echo(output.decode(), nl=False)

@@ -9,9 +9,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pytest
 
 import policy_service
+from policy_service import pauses
+from policy_service.rules import RULE_NAMES
 from policy_service.rules_file import parse
 from tests.policy_service.daemons import ROOT, Client, running
 
@@ -44,9 +47,9 @@ def client(tmp_path: Path, conninfo: str) -> Iterator[Client]:
 
 @pytest.fixture
 def run(conninfo: str) -> Run:
-    def run(program: str, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    def run(program: str, *arguments: str, code: int = 0, told: str | None = None) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "policy_service", program, "--rules", str(RULES), "--database", conninfo]
-        ended = subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=30)
+        ended = subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True, input=told, timeout=60)
         assert ended.returncode == code, ended.stderr
         return ended
 
@@ -89,6 +92,54 @@ def test_explain_names_the_rule_that_objects(run: Run, arguments: list[str], rul
     assert words in objections[rule]
     assert words in found["answer"]
     assert words in run("explain", *arguments).stdout
+
+
+def test_explain_says_which_option_a_rule_needs_and_asks_it_with_that(run: Run, tmp_path: Path) -> None:
+    rules = json.loads(RULES.read_text(encoding="utf-8"))
+    rules["providers"] = {"google": ["gmail.test"]}
+    shop = rules["credentials"]["shop"]
+    shop["clients"] = ["192.0.2.0/24"]
+    shop["limits"] = [
+        {"key": ["credential", "provider"], "counted": "recipients", "count": 10, "per": 3600, "burst": 10},
+        {"key": "client", "counted": "messages", "count": 10, "per": 3600, "burst": 10},
+    ]
+    (tmp_path / "rules.json").write_text(json.dumps(rules))
+    message = ["--rules", str(tmp_path / "rules.json"), "--credential", "shop", "--sender", "a@shop.test"]
+    untold = {view["rule"]: view["unasked"] for view in explained(run, *message)["rules"] if view["unasked"]}
+    assert untold == {"client": "--client", "suppressed": "--recipient", "quota": "--client and --recipient"}
+    found = explained(run, *message, "--client", "198.51.100.1", "--recipient", "ada@gmail.test", "--size", "9")
+    assert found["answer"] == "REJECT 5.7.1 Credential shop may not be used from 198.51.100.1"
+    assert [one["key"] for one in found["quotas"]] == [
+        "credential+provider:recipients:3600:shop,google",
+        "client:messages:3600:198.51.100.1",
+    ]
+    assert [view["unasked"] for view in found["rules"] if view["unasked"]] == []
+
+
+def test_a_suppressed_recipient_is_explained_and_told_on_standard_input(run: Run, conninfo: str) -> None:
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute("SELECT quota.suppress('{gone@gmail.test}')")
+    arguments = ["--credential", "shop", "--sender", "a@shop.test", "--recipient=-"]
+    ended = run("explain", *arguments, told="gone@gmail.test\n")
+    assert "answer: 554 5.7.1 This recipient is suppressed" in ended.stdout
+    assert "gone@" not in ended.stdout
+
+
+def test_explain_has_a_view_of_every_rule(run: Run) -> None:
+    found = explained(run, "--credential", "shop", "--sender", "a@shop.test")
+    assert {view["rule"] for view in found["rules"]} == {*RULE_NAMES, pauses.NAME}
+    assert all(view["description"] for view in found["rules"])
+
+
+def test_without_a_database_rules_are_explained_and_quotas_cannot_be_shown() -> None:
+    program = [sys.executable, "-m", "policy_service"]
+    asked = ["--rules", str(RULES), "--credential", "shop", "--sender", "a@evil.test"]
+    ended = subprocess.run([*program, "explain", *asked], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "may not send as evil.test" in ended.stdout
+    assert "no database" in ended.stdout
+    shown = subprocess.run([*program, "quota", "--rules", str(RULES), "show"], cwd=ROOT, capture_output=True, text=True)
+    assert (shown.returncode, shown.stdout) == (2, "")
+    assert "--database" in shown.stderr
 
 
 def test_explaining_charges_nothing(client: Client, run: Run) -> None:
