@@ -17,8 +17,12 @@ from smtpctl.transport.agent import MARKER
 
 PACKAGE = "smtpctl_agent"
 
-#: Before the archive is known to be there nothing of ours can be imported, so this speaks the frames by hand.
-_BOOTSTRAP = """
+#: A bootstrapped host keeps the loader here: the one command that the log-in user may run as root there.
+FIXED_COMMAND = "/usr/local/sbin/smtpctl-agent"
+
+#: Before the archive is known to be there nothing of ours can be imported, so this speaks the frames by hand. It takes
+#: the agent from a folder that only root writes, or by the hash in its arguments, which sudo writes to the log.
+_LOADER = """
 import os, sys
 def read(count):
     data = b""
@@ -30,18 +34,30 @@ def read(count):
     return data
 def frame():
     return read(int.from_bytes(read(4), "big"))
+marker, holder, digest = sys.argv[1:]
+if len(digest) != 64 or digest.strip("0123456789abcdef"):
+    sys.exit("smtpctl-agent: %r is not the hash of an agent" % digest)
+os.chdir("/")
 first = frame()
 archive = b""
-place = "/var/lib/smtpctl/agents/" + sys.argv[3]
+place = "/var/lib/smtpctl/agents/" + digest
 if not os.path.isdir(place):
     os.write(1, bytes(4))
     archive = frame()
+    import hashlib
+    if hashlib.sha256(archive).hexdigest() != digest:
+        sys.exit("smtpctl-agent: the agent that came is another one than " + digest)
     memory = os.memfd_create("smtpctl-agent")
     os.write(memory, archive)
     place = "/proc/self/fd/%d" % memory
 sys.path.insert(0, place)
 from smtpctl_agent import __main__ as agent, frames
-agent.serve(sys.argv[3], archive, frames.unpack(first))
+agent.serve(holder, digest, archive, frames.unpack(first))
+"""
+
+_FIXED_COMMAND_HEAD = """#!/usr/bin/python3 -ISB
+# Written by `smtpctl bootstrap`. Runs the smtpctl agent that a controller names by hash, or sends.
+# Whoever may run this as root is root on this host, as everybody is who may run `smtpctl apply`.
 """
 
 _MAIN = f"import sys\nfrom {PACKAGE}.__main__ import main\nmain(sys.argv[1:])\n"
@@ -61,12 +77,21 @@ def archive() -> bytes:
 
 
 def command(user: str, holder: str) -> str:
-    """The command that starts the agent on a host, for the log-in ``user``; ``holder`` is whom a lock is shown for."""
-    digest = hashlib.sha256(archive()).hexdigest()
-    words = ["/usr/bin/python3", "-I", "-S", "-B", "-c", _BOOTSTRAP, MARKER, holder, digest]
-    if user != "root":
-        words = ["sudo", "-n", *words]
-    return shlex.join(words)
+    """The command that starts the agent on a host, for the log-in ``user``; ``holder`` is whom a lock is shown for.
+
+    Any other user than root has the fixed command of a bootstrapped host, or may sudo whatever he wants.
+    """
+    arguments = [MARKER, holder, hashlib.sha256(archive()).hexdigest()]
+    words = ["/usr/bin/python3", "-I", "-S", "-B", "-c", _LOADER, *arguments]
+    if user == "root":
+        return shlex.join(words)
+    fixed, free = shlex.join([FIXED_COMMAND, *arguments]), shlex.join(words)
+    return f"if test -x {FIXED_COMMAND}; then exec sudo -n {fixed}; else exec sudo -n {free}; fi"
+
+
+def fixed_command() -> str:
+    """The text of ``FIXED_COMMAND``."""
+    return _FIXED_COMMAND_HEAD + _LOADER
 
 
 def _add(bundle: zipfile.ZipFile, name: str, text: str) -> None:

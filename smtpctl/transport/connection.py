@@ -42,7 +42,12 @@ class Connection:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self._transport = _open(target)
+        self._transport, self._key = _open(target)
+
+    @property
+    def public_key(self) -> str:
+        """The key that the host let us in with, as a line of its authorized_keys."""
+        return f"{self._key.get_name()} {self._key.get_base64()} smtpctl"
 
     def run(self, command: str) -> paramiko.Channel:
         """Start ``command`` on the host; its streams are the channel."""
@@ -57,8 +62,44 @@ class Connection:
         self._transport.close()
 
 
-def _open(target: Target) -> paramiko.Transport:
-    where = f"{target.host} ({target.address} port {target.port})"
+def shown_key(target: Target) -> paramiko.PKey:
+    """The host key that ``target`` shows, of a type that is known of it if there is one. Nobody signs in.
+
+    Raise TransportError where another key is known.
+    """
+    known = known_keys(target) or {}
+    transport = _connect(target)
+    try:
+        _greet(target, transport, known)
+        shown = transport.get_remote_server_key()
+        if known:
+            _check_host_key(target, known, shown)
+        return shown
+    finally:
+        _close(transport)
+
+
+def _open(target: Target) -> tuple[paramiko.Transport, paramiko.PKey]:
+    transport = _connect(target)
+    try:
+        known = _required_keys(target)
+        _greet(target, transport, known)
+        _check_host_key(target, known, transport.get_remote_server_key())
+        return transport, _sign_in(target, transport)
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        _close(transport)
+        raise TransportError(f"{_where(target)}: {error}") from error
+    except TransportError:
+        _close(transport)
+        raise
+
+
+def _where(target: Target) -> str:
+    return f"{target.host} ({target.address} port {target.port})"
+
+
+def _connect(target: Target) -> paramiko.Transport:
+    where = _where(target)
     try:
         raw = socket.create_connection((target.address, target.port), timeout=TIMEOUT)
     except OSError as error:
@@ -72,19 +113,16 @@ def _open(target: Target) -> paramiko.Transport:
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 4)
     transport = paramiko.Transport(raw)
     transport.banner_timeout = transport.auth_timeout = TIMEOUT
-    try:
-        known = _known_keys(target)
-        transport.get_security_options().key_types = _preferred(transport, known)
-        transport.start_client(timeout=TIMEOUT)
-        _check_host_key(target, known, transport.get_remote_server_key())
-        _sign_in(target, transport)
-    except (paramiko.SSHException, OSError, EOFError) as error:
-        _close(transport)
-        raise TransportError(f"{where}: {error}") from error
-    except TransportError:
-        _close(transport)
-        raise
     return transport
+
+
+def _greet(target: Target, transport: paramiko.Transport, known: dict[str, paramiko.PKey]) -> None:
+    """Exchange keys; the host shows its own."""
+    transport.get_security_options().key_types = _preferred(transport, known)
+    try:
+        transport.start_client(timeout=TIMEOUT)
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        raise TransportError(f"{_where(target)}: {error}") from error
 
 
 def _close(transport: paramiko.Transport) -> None:
@@ -93,19 +131,24 @@ def _close(transport: paramiko.Transport) -> None:
     transport.sock.close()
 
 
-def _known_keys(target: Target) -> dict[str, paramiko.PKey]:
+def known_keys(target: Target) -> dict[str, paramiko.PKey] | None:
     """Known keys of a host by type, looked up as OpenSSH does: address, and [address]:port where it is not 22."""
+    if not target.known_hosts.exists():
+        return None
+    found = paramiko.HostKeys(str(target.known_hosts)).lookup(known_name(target))
+    return None if found is None else dict(found.items())
+
+
+def _required_keys(target: Target) -> dict[str, paramiko.PKey]:
     if not target.known_hosts.exists():
         raise TransportError(
             f"{target.host}: there is no file of known host keys at {target.known_hosts}", hint=_hint(target)
         )
-    keys = paramiko.HostKeys(str(target.known_hosts))
-    found = keys.lookup(_known_name(target))
-    if found is None:
+    if (found := known_keys(target)) is None:
         raise TransportError(
-            f"{target.host}: no host key of {_known_name(target)} is known in {target.known_hosts}", hint=_hint(target)
+            f"{target.host}: no host key of {known_name(target)} is known in {target.known_hosts}", hint=_hint(target)
         )
-    return dict(found.items())
+    return found
 
 
 def _preferred(transport: paramiko.Transport, known: dict[str, paramiko.PKey]) -> tuple[str, ...]:
@@ -118,14 +161,15 @@ def _preferred(transport: paramiko.Transport, known: dict[str, paramiko.PKey]) -
 def _check_host_key(target: Target, known: dict[str, paramiko.PKey], shown: paramiko.PKey) -> None:
     if known.get(shown.get_name()) != shown:
         raise TransportError(
-            f"{target.host}: HOST KEY CHANGED: {_known_name(target)} shows {shown.get_name()} {shown.fingerprint}, "
+            f"{target.host}: HOST KEY CHANGED: {known_name(target)} shows {shown.get_name()} {shown.fingerprint}, "
             f"which is not the key in {target.known_hosts}",
             hint="somebody may be in between, or the host was reinstalled; compare the fingerprint on the host's "
             "console before you replace its line",
         )
 
 
-def _sign_in(target: Target, transport: paramiko.Transport) -> None:
+def _sign_in(target: Target, transport: paramiko.Transport) -> paramiko.PKey:
+    """The key that let us in."""
     refused = []
     for key in _identities(target):
         try:
@@ -133,7 +177,7 @@ def _sign_in(target: Target, transport: paramiko.Transport) -> None:
         except paramiko.AuthenticationException:
             refused.append(key.get_name())
         else:
-            return
+            return key
     tried = ", ".join(refused) or "no key at all"
     raise TransportError(
         f"{target.host}: the host refuses {target.user} with {tried}",
@@ -160,14 +204,15 @@ def _load(path: Path) -> paramiko.PKey:
         raise TransportError(f"the key {path} cannot be read: {error}", hint="see ssh.identity") from error
 
 
-def _known_name(target: Target) -> str:
+def known_name(target: Target) -> str:
+    """How a line of known_hosts begins for ``target``."""
     return target.address if target.port == 22 else f"[{target.address}]:{target.port}"
 
 
 def _hint(target: Target) -> str:
     return (
-        f"compare its fingerprint on the console, then: ssh-keyscan -p {target.port} {target.address} "
-        f">> {target.known_hosts}"
+        f"`smtpctl bootstrap {target.host}` shows and records it; or compare it on the console, then: "
+        f"ssh-keyscan -p {target.port} {target.address} >> {target.known_hosts}"
     )
 
 

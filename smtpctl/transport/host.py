@@ -100,7 +100,9 @@ class Host:
         status = self._channel.recv_exit_status() if self._channel.status_event.wait(2.0) else -1
         if self._sudo and "sudo" in words:
             return TransportError(
-                f"{self.name}: no sudo{words}", hint="the log-in user needs sudo without a password; or use root"
+                f"{self.name}: no sudo{words}",
+                hint=f"`smtpctl bootstrap {self.name}` gives the log-in user what it needs: one command, by sudo "
+                "without a password",
             )
         if status == 127:
             return TransportError(

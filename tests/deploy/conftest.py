@@ -97,12 +97,13 @@ class Bench:
     lab: Lab
     events: list[Event] = field(default_factory=list)
     touched: set[str] = field(default_factory=set)
+    user: str = "root"
 
     @property
     def targets(self) -> dict[str, Target]:
         state = self.lab.state
         return {
-            host: Target(host, self.lab.addresses[host], 22, "root", state.known_hosts, state.identity)
+            host: Target(host, self.lab.addresses[host], 22, self.user, state.known_hosts, state.identity)
             for host in HOSTS
         }
 

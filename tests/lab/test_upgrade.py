@@ -9,44 +9,9 @@ import pytest
 
 from tests.lab.support import INVENTORY, AppliedFleet, smtpctl
 from tests.lab.traffic import SteadyMail
+from tests.packing import offer, withdraw
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
-
-#: Packs the installed packages of Postfix again under a higher version, with their own maintainer scripts, and offers
-#: them alone. dpkg keeps control files as PACKAGE.NAME.
-OFFER = r"""
-set -e
-rm -rf /srv/offer && mkdir -p /srv/offer && cd /srv/offer
-version=$(dpkg-query --show --showformat='${Version}' postfix)
-for package in $(dpkg-query --show --showformat='${db:Status-Abbrev}${Package}\n' 'postfix*' | sed -n 's/^ii //p'); do
-    mkdir -p tree/DEBIAN
-    dpkg-query --listfiles $package | while read -r path; do
-        if [ -f "$path" ] || [ -L "$path" ]; then
-            mkdir -p "tree$(dirname "$path")" && cp -a "$path" "tree$path"
-        fi
-    done
-    for part in conffiles config postinst postrm preinst prerm templates triggers; do
-        file=/var/lib/dpkg/info/$package.$part
-        if [ -f $file ]; then cp -a $file tree/DEBIAN/$part; fi
-    done
-    dpkg --status $package | sed -e '/^Status:/d' -e '/^Conffiles:/,/^[^ ]/{/^Conffiles:/d;/^ /d}' \
-        -e "s/$version/$version+again1/g" > tree/DEBIAN/control
-    dpkg-deb -Znone --build tree $package.deb > /dev/null
-    { cat tree/DEBIAN/control; echo "Filename: ./$package.deb"; echo "Size: $(stat -c %s $package.deb)"
-      echo "SHA256: $(sha256sum $package.deb | cut -d' ' -f1)"; echo; } >> Packages
-    rm -rf tree
-done
-mkdir -p /srv/lists && mv /etc/apt/sources.list /etc/apt/sources.list.d/* /srv/lists/ 2>/dev/null || true
-echo 'deb [trusted=yes] file:/srv/offer ./' > /etc/apt/sources.list
-"""
-
-WITHDRAW = r"""
-rm -f /etc/apt/sources.list
-[ -f /srv/lists/sources.list ] && mv /srv/lists/sources.list /etc/apt/
-mv /srv/lists/* /etc/apt/sources.list.d/ 2>/dev/null
-rm -rf /srv/offer /srv/lists
-true
-"""
 
 
 @pytest.fixture
@@ -54,10 +19,10 @@ def offered(applied: AppliedFleet) -> Iterator[AppliedFleet]:
     """A relay and both edges with a newer Postfix in their repositories."""
     hosts = ("relay1", "edge1", "edge2")
     for host in hosts:
-        applied.lab.run(host, ["sh", "-c", OFFER])
+        applied.lab.run(host, offer("postfix*", "+again1"))
     yield applied
     for host in hosts:
-        applied.lab.run(host, ["sh", "-c", WITHDRAW])
+        applied.lab.run(host, withdraw())
 
 
 def started(applied: AppliedFleet, host: str, unit: str) -> str:

@@ -39,4 +39,6 @@ def test_the_command_names_who_is_at_work_and_asks_for_sudo_only_where_it_must()
     words = shlex.split(bundle.command("root", "ann@desk; rm -rf /"))
     assert words[0] == "/usr/bin/python3"
     assert words[-3:-1] == [agent.MARKER, "ann@desk; rm -rf /"]
-    assert shlex.split(bundle.command("deploy", "ann@desk"))[:3] == ["sudo", "-n", "/usr/bin/python3"]
+    fixed, free = bundle.command("deploy", "ann@desk").split("; else ")
+    assert shlex.split(fixed)[-6:-1] == ["sudo", "-n", bundle.FIXED_COMMAND, agent.MARKER, "ann@desk"]
+    assert shlex.split(free)[:4] == ["exec", "sudo", "-n", "/usr/bin/python3"]

@@ -11,12 +11,12 @@ from .frames import Message
 from .store import Store
 
 
-def serve(digest: str, archive: bytes, first: Message) -> None:
-    """Answer a controller on standard input and output. The controller's death must not stop a change half-way."""
+def serve(holder: str, digest: str, archive: bytes, first: Message) -> None:
+    """Answer a controller on standard input and output: ``holder`` is who is at work there, ``digest`` the hash of this
+    program. The controller's death must not stop a change half-way."""
     os.umask(0o022)
     for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
-    holder = sys.argv[2]  # after MARKER: who is at work
     session.Session(session.open_channel(first), Store(), recovery.Program(digest, archive), holder).serve()
 
 

@@ -65,6 +65,7 @@ class Session:
             "hand-over": self.hand_over,
             "queue-flush": lambda message: self._mail_queues().flush(message),
             "handmade": self.handmade,
+            "admit": self.admit,
         }
         while (message := self._next()) is not None:
             try:
@@ -248,6 +249,14 @@ class Session:
         from . import handmade
 
         return {"answer": "handmade", "facts": handmade.gather()}
+
+    def admit(self, message: frames.Message) -> dict[str, Any]:
+        """Let the deploy user of the inventory in, on a host that knows only root so far."""
+        from . import admission
+
+        admission.require_debian_13()
+        self._require_lock()
+        return {"answer": "admitted", "changed": admission.admit(message.header)}
 
     # -- parts
 
