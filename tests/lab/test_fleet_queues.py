@@ -27,9 +27,9 @@ def acted(action: str, *options: str) -> dict[str, Any]:
 
 
 def wait_for(count: int, *options: str, patience: float = 150.0) -> list[dict[str, Any]]:
-    """The messages, as soon as they are so many."""
+    """The messages on the relays, as soon as they are so many."""
     deadline = time.monotonic() + patience
-    while len(found := listed(*options)) != count:
+    while len(found := listed("--host", "relay1", "--host", "relay2", *options)) != count:
         assert time.monotonic() < deadline, f"{len(found)} and not {count} messages after {patience} s: {found}"
         time.sleep(0.5)
     return found

@@ -1,9 +1,9 @@
 """What the beginning and the end of a pause do to the queues of this host. Edge: Postfix's programs.
 
 A pause that the routing knows (pool, provider, source, everything) needs little: what is in the active queue has its
-transport already, so it is taken out, and routed anew at its next turn. One that the routing cannot know (credential,
-sender, header) puts what is queued on hold, and notes which; its end releases these, and what the policy service and
-the From check put on hold since.
+transport already, so the queue manager begins anew and asks for every route again. One that the routing cannot know
+(credential, sender, header) puts what is queued on hold, and notes which; its end releases these, and what the policy
+service and the From check put on hold since.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from smtpctl.transport.agent import spool
-from smtpctl.transport.agent.moves import batches, chosen, take_out_of_active
+from smtpctl.transport.agent import StepError, processes, spool
+from smtpctl.transport.agent.moves import batches, chosen
 from smtpctl.transport.agent.pauses import PauseFolder, Record
 
 #: How long routing and policy service may take to see a change of the file.
 SEEN = 0.5
 
-#: qmgr(8) says this of what it keeps for `defer_transports`.
-PAUSED_REPLY = "deferred transport"
+#: What a queue says of mail that waits for a pause: qmgr(8) of what it keeps for `defer_transports`, and the transport
+#: itself of what somebody had tried meanwhile (templates/relay, master.cf).
+PAUSED_REPLIES = ["deferred transport", "paused by the operator"]
 
 Selection = dict[str, Any]
 
@@ -29,7 +30,7 @@ def enter(folder: PauseFolder, record: Record) -> None:
     """Bring the queues of this host to a pause that has begun. Doing it again changes nothing."""
     time.sleep(SEEN)
     for instance in _routed(record):
-        take_out_of_active(instance, _provider_selection(record))
+        _forget_routes(instance)
     for instance, selection in _queued(record):
         waiting = {**selection, "queue": ["incoming", "active", "deferred"]}
         for ids in batches(chosen(instance, waiting)):
@@ -48,9 +49,19 @@ def leave(folder: PauseFolder, record: Record) -> None:
         for ids in batches(chosen(instance, since)):
             _release(instance, ids)
     for instance in _routed(record):
-        waiting = {**_provider_selection(record), "queue": ["deferred"], "reply": [PAUSED_REPLY]}
+        _forget_routes(instance)
+        waiting = {**_provider_selection(record), "queue": ["deferred"], "reply": PAUSED_REPLIES}
         for ids in batches(chosen(instance, waiting)):
             spool.act(instance, "retry", ids)
+
+
+def _forget_routes(instance: str) -> None:
+    """Have the queue manager route everything anew: it asks nobody twice within 30 s for the same recipient
+    (resolve_clnt(3)), and not at all for what is active. A reload ends it; the next one begins with the whole active
+    queue as if it had just come (qmgr(8)). An instance that does not run has nothing to forget."""
+    result = processes.run(["systemctl", "try-reload-or-restart", f"postfix@{instance}.service"], timeout=30)
+    if result.code:
+        raise StepError("pause", f"{instance}: {result.output}")
 
 
 def _release(instance: str, ids: list[str]) -> None:
