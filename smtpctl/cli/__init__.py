@@ -34,6 +34,7 @@ LAZY = {
     "adopt": "adopt",
     "pause": "pause",
     "resume": "pause",
+    "incidents": "incidents",
 }
 
 
@@ -78,6 +79,7 @@ SUMMARIES = {
     "adopt": "Draft the inventory of a mail server that was set up by hand.",
     "pause": "Stop mail of a credential, stream, pool, provider, source, sender domain or campaign; or all of it.",
     "resume": "Let mail go on that was paused.",
+    "incidents": "See what concerns security, and acknowledge it: bad logins, floods, foreign senders, changed files.",
 }
 
 

@@ -130,6 +130,20 @@ class Reader:
         """Write down that an audit found differences."""
         self._connection.execute("SELECT ledger.record_audit(%s)", (json.dumps(detail),))
 
+    def incidents(self, since: datetime) -> list[dict[str, Any]]:
+        """Security events since a moment, by what they are and whom they are about; the latest first."""
+        return self.revealed(self._ask(dict, "incidents", since=since))
+
+    def incident(self, kind: str, subject: str, since: datetime, last: int) -> dict[str, Any]:
+        """The latest ``last`` events of an incident, and who has acknowledged it."""
+        about = {"kind": kind, "subject": subject}
+        events = self._ask(dict, "incident_events", since=since, last=last, **about)
+        return {"events": self.revealed(events), "acknowledged": self._ask(dict, "incident_acknowledgements", **about)}
+
+    def acknowledge(self, kind: str, subject: str, who: str, why: str) -> None:
+        """Write down that somebody has seen an incident."""
+        self._connection.execute(statement("acknowledge"), {"kind": kind, "subject": subject, "who": who, "why": why})
+
     def outgoing(self, since: datetime) -> list[dict[str, Any]]:
         """Attempts towards the outside since a moment, by stream, provider and status."""
         return self._ask(dict, "outgoing_by_provider", since=since)
@@ -200,7 +214,7 @@ class Reader:
     def _numbers(self, name: str, **values: object) -> list[int]:
         return [row[0] for row in self._ask(tuple, name, **values)]
 
-    def _ask(self, kind: type, name: str, **values: object) -> list[Any]:
+    def _ask(self, kind: type, name: str, /, **values: object) -> list[Any]:
         """The rows that a named statement gives, as values of ``kind``: tuple, dict, or a class with those fields."""
         factories: dict[type, RowFactory[Any]] = {tuple: tuple_row, dict: dict_row}
         with self._connection.cursor(row_factory=factories.get(kind) or class_row(kind)) as cursor:

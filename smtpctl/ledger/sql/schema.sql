@@ -293,12 +293,23 @@ CREATE TABLE IF NOT EXISTS retention (
 );
 COMMENT ON TABLE retention IS 'When what was last removed by age, one row a class; removed counts partitions or rows.';
 
+CREATE TABLE IF NOT EXISTS acknowledgements (
+  kind     text NOT NULL,
+  subject  text NOT NULL,
+  at       timestamptz NOT NULL DEFAULT now(),
+  who      text NOT NULL,
+  why      text NOT NULL,
+  PRIMARY KEY (kind, subject, at)
+);
+COMMENT ON TABLE acknowledgements IS 'Who has seen an incident; it is open again when it happens after that.';
+
 CREATE TABLE IF NOT EXISTS migrations (
   name        text PRIMARY KEY,
   applied_at  timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE migrations IS 'Which changes of tables this database has.';
-INSERT INTO migrations (name) VALUES ('0001_tables_pre.sql'), ('0002_sealed_subjects_pre.sql') ON CONFLICT DO NOTHING;
+INSERT INTO migrations (name) VALUES ('0001_tables_pre.sql'), ('0002_sealed_subjects_pre.sql'),
+  ('0003_acknowledged_incidents_pre.sql') ON CONFLICT DO NOTHING;
 
 -- Routines: everything from here on is replaced as a whole ---------------------------------------------------------------
 
@@ -589,6 +600,27 @@ SELECT date_trunc('hour', at) AS hour, stream, provider, status, hardness, categ
 FROM outgoing WHERE status <> 'sent' GROUP BY 1, 2, 3, 4, 5, 6, 7;
 COMMENT ON VIEW failures IS 'Why attempts fail: category, enhanced status code, and one of the replies.';
 
+-- What concerns security, each event with its severity and with what it is about: who signed in, who connected, which
+-- file. Hosts and policy service say some of it outright (kind incident); the rest is what the servers themselves log.
+CREATE OR REPLACE VIEW security_events AS
+SELECT id, at, host, instance, coalesce(detail->>'kind', 'other') AS kind, coalesce(detail->>'severity', 'warning') AS severity,
+       coalesce(detail->>'subject', nullif(detail->>'credential', ''), nullif(detail->>'client', ''), host) AS subject,
+       coalesce(detail->>'text', '') AS text, detail->>'client' AS client
+FROM events WHERE kind = 'incident'
+UNION ALL
+SELECT id, at, host, instance, 'login', 'notice', coalesce(substring(detail->>'text' FROM '\[([^]]*)\]'), host), detail->>'text',
+       substring(detail->>'text' FROM '\[([^]]*)\]')
+FROM events WHERE kind = 'sasl-failed'
+UNION ALL
+SELECT id, at, host, instance, 'relay', 'notice', coalesce(substring(detail->>'client' FROM '\[([^]]*)\]'), host), detail->>'text',
+       substring(detail->>'client' FROM '\[([^]]*)\]')
+FROM events WHERE kind = 'reject' AND detail->>'text' LIKE '%Relay access denied%'
+UNION ALL
+SELECT id, at, host, instance, 'quota', 'notice', detail->>'credential', coalesce(detail->>'action', ''), detail->>'client'
+FROM events
+WHERE kind = 'policy' AND detail->>'event' = 'decision' AND detail->>'rule' = 'quota' AND detail->>'credential' <> '';
+COMMENT ON VIEW security_events IS 'Bad logins, relay attempts, full quotas, and what policy service and hosts call an incident.';
+
 -- Rights ------------------------------------------------------------------------------------------------------------------
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA ledger FROM PUBLIC;
@@ -612,6 +644,7 @@ REVOKE SELECT ON unclassified_mails FROM ledger_reader, ledger_operator;
 GRANT SELECT (id, received_at, host, kind, envelope_to, report_message_id, size) ON unclassified_mails
   TO ledger_reader, ledger_operator;
 GRANT EXECUTE ON FUNCTION record_audit(jsonb) TO ledger_operator;
+GRANT INSERT ON acknowledgements TO ledger_operator;
 GRANT EXECUTE ON FUNCTION erase_subject(smallint, bytea[], text, smallint[], bytea[]) TO ledger_operator;
 
 SELECT make_days(7);
