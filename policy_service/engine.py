@@ -17,10 +17,10 @@ from typing import Protocol
 
 from policy_service import pauses
 from policy_service.key import Key, spend
-from policy_service.leases import Book, Outcome, Refusal
+from policy_service.leases import GRANTED, Book, Outcome, Refusal
 from policy_service.message import Message, message_of
 from policy_service.outlook import Outlook, Outlooks, Units
-from policy_service.protocol import POLICY_REQUEST, Request, reply, value_of
+from policy_service.protocol import Request, number, reply
 from policy_service.rules import RULES, Context, Rule, invalid_recipients, quota, ramp
 from policy_service.rules.rule import DATA, END, RCPT, acted
 from policy_service.ruleset import Credential, Limit, Ruleset
@@ -31,9 +31,6 @@ DUNNO = reply("DUNNO")
 ALIEN = reply("451 4.3.5 The policy service does not know this request")
 #: Another process was asked about some recipients, which only a restart in the middle of a message makes possible.
 TORN = "451 4.3.0 The policy service has not seen all recipients of this message; send it again"
-
-_HEAD_OF_RCPT = b"\nrequest=" + POLICY_REQUEST + b"\nprotocol_state=RCPT\n"
-_HEAD_OF_DATA = b"\nrequest=" + POLICY_REQUEST + b"\nprotocol_state=DATA\n"
 
 #: Answers remembered for being asked again: at a thousand messages a second those of the last 20 seconds at least, and
 #: Postfix waits ten for an answer.
@@ -109,32 +106,30 @@ class Engine:
         usual = {("stream", "FILTER"): self.accepted, ("none", "DUNNO"): self.unobjected}
         return {**self.decisions, **{name: count for name, count in usual.items() if count}}
 
-    def decide(self, block: bytes, asker: Asker, now: int) -> bytes | None:
-        """The reply to a framed request, or None when ``asker`` will be told."""
-        if block.startswith(_HEAD_OF_DATA):
-            return self._at_data(block, asker, now)
-        if block.startswith(_HEAD_OF_RCPT):
-            return self._at_rcpt(block, asker, now)
-        if value_of(block, b"\nrequest=") != POLICY_REQUEST:
+    def decide(self, request: Request, asker: Asker, now: int) -> bytes | None:
+        """The reply to a request, or None when ``asker`` will be told."""
+        stage = request.state
+        if stage == DATA:
+            return self._at_data(request, asker, now)
+        if stage == RCPT:
+            return self._at_rcpt(request, asker, now)
+        if stage == END:
+            return self._at_end(request, asker, now)
+        return self._elsewhere(request)
+
+    def _elsewhere(self, request: Request) -> bytes:
+        """Another stage, or something that is no request of Postfix."""
+        if not request.known:
             self.decisions["protocol", "451"] += 1
             return ALIEN
-        stage = value_of(block, b"\nprotocol_state=")
-        if stage == DATA:
-            return self._at_data(block, asker, now)
-        if stage == RCPT:
-            return self._at_rcpt(block, asker, now)
-        if stage == END:
-            return self._at_end(block, asker, now)
         self.unobjected += 1
         return DUNNO
 
-    def _outlook(self, block: bytes, now: int) -> Outlook:
+    def _outlook(self, request: Request, now: int) -> Outlook:
         outlooks = self._outlooks
-        client = value_of(block, b"\nclient_address=") if outlooks.by_client else b""
-        name = (value_of(block, b"\nsasl_username="), value_of(block, b"\nsender="), client)
+        name = (request.user, request.sender, request.client if outlooks.by_client else b"")
         outlook = outlooks.recent.get(name) or outlooks.find(name)
         if outlook is None:
-            request = Request.framed(block)
             outlook = outlooks.work_out(name, request, self._context(outlooks.credential(name[0])), now)
         return outlook
 
@@ -144,84 +139,80 @@ class Engine:
 
     # RCPT: checks, charges nothing.
 
-    def _at_rcpt(self, block: bytes, asker: Asker, now: int) -> bytes:
+    def _at_rcpt(self, request: Request, asker: Asker, now: int) -> bytes:
         self.at_rcpt += 1
-        outlook = self._outlook(block, now)
-        if self._to_object(block, outlook):
-            if objection := self._objection(RCPT, Request.framed(block), outlook.credential):
+        outlook = self._outlook(request, now)
+        if self._to_object(request, outlook):
+            if objection := self._objection(RCPT, request, outlook.credential):
                 return objection
         elif self._streaks and outlook.credential:
             self._streaks.valid(outlook.credential.name)
-        if (known := self.paused()) and (answer := self._pause_at_rcpt(block, asker, outlook, known)):
+        if (known := self.paused()) and (answer := self._pause_at_rcpt(request, asker, outlook, known)):
             return answer
         if self._quota_mode == "enforce":
             for key in outlook.keys:
-                # A level that is worth a look; what no limit has left is refused before the message comes.
-                if key.backlog and (refusal := self.book.refusal(outlook.one, now)):
-                    return self._refuse(Request.framed(block), quota.NAME, quota.refusal_text(refusal))
-        if outlook.attends and (header := self._attend(block, asker, outlook)):
+                # What no limit has left is refused before the message comes.
+                if key.backlog > key.shape.full and (refusal := self.book.refusal(outlook.one, now)):
+                    return self._refuse(request, quota.NAME, quota.refusal_text(refusal))
+        if outlook.attends and (header := self._attend(request, asker, outlook)):
             return header
         self.unobjected += 1
         return DUNNO
 
-    def _to_object(self, block: bytes, outlook: Outlook) -> bool:
+    def _to_object(self, request: Request, outlook: Outlook) -> bool:
         """Whether some rule has something to say about a recipient."""
-        if not outlook.plain:
+        if not outlook.plain or _too_large(request, outlook):
             return True
-        if outlook.largest and Request.framed(block).number(b"size") > outlook.largest:
-            return True
-        return (
-            self._suppressing
-            and self.standing.any_suppressed
-            and self.standing.suppressed(value_of(block, b"\nrecipient="))
-        )
+        return self._suppressing and self.standing.any_suppressed and self.standing.suppressed(request.recipient)
 
-    def _attend(self, block: bytes, asker: Asker, outlook: Outlook) -> bytes | None:
+    def _attend(self, request: Request, asker: Asker, outlook: Outlook) -> bytes | None:
         """Note the recipient's provider where a limit needs it, and put the stream's header on the message once."""
-        message = message_of(asker.message, value_of(block, b"\ninstance="))
-        asker.message = message
-        message.note_recipient(value_of(block, b"\nrecipient=").lower(), self.ruleset.provider)
+        message = asker.message = message_of(asker.message, request.instance)
+        message.note_recipient(request.recipient.lower(), self.ruleset.provider)
         if outlook.header and not message.prepended:
             message.prepended = True
             self.decisions["stream", "PREPEND"] += 1
             return outlook.header
         return None
 
-    def _pause_at_rcpt(self, block: bytes, asker: Asker, outlook: Outlook, known: pauses.Pauses) -> bytes | None:
+    def _pause_at_rcpt(self, request: Request, asker: Asker, outlook: Outlook, known: pauses.Pauses) -> bytes | None:
         """The answer while mail of this kind is paused: refused, or on hold. HOLD is said at RCPT, where it leaves DATA
         to name the pool: a message that is released later knows its way (access(5))."""
-        pause = _pause_of(known, block, outlook)
+        pause = _pause_of(known, request, outlook)
         if pause is None:
             return None
         if pause.refuse:
-            return self._refuse(Request.framed(block), pauses.NAME, pauses.refusal(pause))
+            return self._refuse(request, pauses.NAME, pauses.refusal(pause))
         if outlook.attends:
-            asker.message = message_of(asker.message, value_of(block, b"\ninstance="))
-            asker.message.note_recipient(value_of(block, b"\nrecipient=").lower(), self.ruleset.provider)
+            asker.message = message_of(asker.message, request.instance)
+            asker.message.note_recipient(request.recipient.lower(), self.ruleset.provider)
         self.decisions[pauses.NAME, "HOLD"] += 1
         return reply(f"HOLD paused by the operator: {pause.words}")
 
     # DATA: charges messages and recipients.
 
-    def _at_data(self, block: bytes, asker: Asker, now: int) -> bytes | None:
+    def _at_data(self, request: Request, asker: Asker, now: int) -> bytes | None:
         self.at_data += 1
-        instance = value_of(block, b"\ninstance=")
-        if instance:
-            known = self._answers.get(instance) or self._older.get(instance)
-            if known is not None:
-                return self._again(known, asker)
-        outlook = self._outlook(block, now)
-        if (paused := self.paused()) and (pause := _pause_of(paused, block, outlook)) and pause.refuse:
-            refused = self._refuse(Request.framed(block), pauses.NAME, pauses.refusal(pause))
-            self._remember(instance, refused)
-            return refused
-        if outlook.simple:
-            units = outlook.ready(value_of(block, b"\nrecipient_count="))
-            if units is not None and spend(units, now):
-                self.accepted += 1
-                self._remember(instance, outlook.accept)
-                return outlook.accept
-        answer = self._decide_data(Request.framed(block), outlook, asker, now)
+        instance = request.instance
+        known = self._answers.get(instance) or self._older.get(instance)
+        if known is not None:
+            return self._again(known, asker)
+        outlook = self._outlook(request, now)
+        if self._outlooks.ends:
+            self._hand_back_unended(asker, instance, now)
+        units = outlook.ready(request.count) if outlook.simple and not _too_large(request, outlook) else None
+        if (paused := self.paused()) and (pause := _pause_of(paused, request, outlook)) and pause.refuse:
+            answer: bytes | None = self._refuse(request, pauses.NAME, pauses.refusal(pause))
+        elif units is None:
+            answer = self._decide_data(request, outlook, asker, now)
+        elif spend(units, now):
+            # No rule objects and every limit has leased enough: nearly all messages.
+            if self._outlooks.ends:
+                _note_charged(asker, instance, units, now)
+            self.accepted += 1
+            answer = outlook.accept
+        else:
+            answer = self._charge(request, outlook, units, asker, now)
         self._remember(instance, [asker] if answer is None else answer)
         return answer
 
@@ -233,30 +224,33 @@ class Engine:
         self.decisions["repeated", _word(known)] += 1
         return known
 
-    def _remember(self, instance: bytes, answer: bytes | list[Asker]) -> None:
-        if instance:
+    def _remember(self, name: bytes, answer: bytes | list[Asker]) -> None:
+        if name:
             if len(self._answers) >= REMEMBERED:
                 self._older, self._answers = self._answers, {}
-            self._answers[instance] = answer
+            self._answers[name] = answer
 
     def _decide_data(self, request: Request, outlook: Outlook, asker: Asker, now: int) -> bytes | None:
-        if self._outlooks.ends:
-            self._hand_back_unended(asker, request, now)
         if objection := self._objection(DATA, request, outlook.credential):
             return objection
         if outlook.credential is None:
             # The rule that would have refused is switched off; nobody's mail belongs to no stream.
             self.unobjected += 1
             return DUNNO
-        recipients = max(request.number(b"recipient_count"), 1)
+        recipients = max(number(request.count), 1)
         units = outlook.units(recipients)
         if outlook.by_provider:
-            message = message_of(asker.message, request.get(b"instance"))
+            message = message_of(asker.message, request.instance)
             if sum(message.providers.values()) < recipients:
                 return self._refuse(request, quota.NAME, TORN)
             units = (*units, *self._outlooks.providers(outlook, message.providers, now))
         if outlook.shadow:
             self._charge_shadow(request, outlook.shadow, recipients, now)
+        for key, count in units:
+            if isinstance(key.limit, Limit) and (text := quota.beyond_burst(key.limit, count)):
+                return self._objected(request, _rule_of(key), self._quota_mode, text) or self._accept(
+                    request, outlook, asker
+                )
         return self._charge(request, outlook, units, asker, now)
 
     def _charge_shadow(self, request: Request, key: Key, recipients: int, now: int) -> None:
@@ -272,33 +266,41 @@ class Engine:
 
     # END-OF-MESSAGE: charges bytes.
 
-    def _at_end(self, block: bytes, asker: Asker, now: int) -> bytes | None:
+    def _at_end(self, request: Request, asker: Asker, now: int) -> bytes | None:
         self.at_end += 1
         asker.ended = True
-        instance = value_of(block, b"\ninstance=")
-        ended = instance + b"\n" if instance else b""
+        ended = request.instance and request.instance + b"\n"
         known = self._answers.get(ended) or self._older.get(ended)
         if known is not None:
             return self._again(known, asker)
-        request, outlook = Request.framed(block), self._outlook(block, now)
-        answer = self._objection(END, request, outlook.credential)
+        outlook = self._outlook(request, now)
+        answer: bytes | None = None
+        if not outlook.plain or _too_large(request, outlook):
+            answer = self._objection(END, request, outlook.credential)
         if answer is not None:
-            self._hand_back(asker, instance, now)
-        elif outlook.at_end:
-            size = request.number(b"size")
-            units = tuple((key, size) for key in outlook.at_end if size)
-            answer = self._charge(request, outlook, units, asker, now)
+            self._hand_back(asker, request.instance, now)
+        elif outlook.at_end and (size := number(request.size)):
+            answer = self._charge_bytes(request, outlook, size, asker, now)
         else:
             answer = self._accept(request, outlook, asker)
         self._remember(ended, [asker] if answer is None else answer)
         return answer
 
-    def _hand_back_unended(self, asker: Asker, request: Request, now: int) -> None:
+    def _charge_bytes(self, request: Request, outlook: Outlook, size: int, asker: Asker, now: int) -> bytes | None:
+        units = tuple((key, size) for key in outlook.at_end)
+        for key, count in units:
+            if isinstance(key.limit, Limit) and (text := quota.beyond_burst(key.limit, count)):
+                return self._objected(request, _rule_of(key), self._quota_mode, text) or self._accept(
+                    request, outlook, asker
+                )
+        return self._charge(request, outlook, units, asker, now)
+
+    def _hand_back_unended(self, asker: Asker, instance: bytes, now: int) -> None:
         """A connection that goes on to another message has ended the one before: without its end, it was not sent.
 
         Only where this very connection asks at END-OF-MESSAGE too: another one's ends are not seen here.
         """
-        if asker.ended and asker.message and asker.message.instance != request.get(b"instance"):
+        if asker.ended and asker.message and asker.message.instance != instance:
             self._hand_back(asker, asker.message.instance, now)
 
     def _hand_back(self, asker: Asker, instance: bytes, now: int) -> None:
@@ -313,48 +315,39 @@ class Engine:
 
     def _charge(self, request: Request, outlook: Outlook, units: Units, asker: Asker, now: int) -> bytes | None:
         """Charge all of ``units``, or none and refuse. None: ``asker`` and who asks again will be told."""
-        for key, count in units:
-            if isinstance(key.limit, Limit) and (text := quota.beyond_burst(key.limit, count)):
-                return self._objected(request, _rule_of(key), self._quota_mode, text) or self._accept(
-                    request, outlook, asker
-                )
         units = self._outlooks.known(units, now)
         charged = partial(self._told, request, outlook, units, asker, now)
-        outcome = self.book.charge(units, charged, now) if units else None
-        if units and outcome is None:
-            return None
-        return self._charged(request, outlook, units, asker, now, outcome)
+        outcome = self.book.charge(units, charged, now) if units else GRANTED
+        return None if outcome is None else self._charged(request, outlook, units, asker, now, outcome)
 
     def _told(self, request: Request, outlook: Outlook, units: Units, asker: Asker, now: int, outcome: Outcome) -> None:
         """The answer of the truth, or of the reserve, to a message that had to wait."""
         answer = self._charged(request, outlook, units, asker, now, outcome)
-        instance = request.get(b"instance")
-        if instance and request.get(b"protocol_state") == END:
-            instance += b"\n"
-        waiting = self._answers.get(instance) or self._older.get(instance)
-        self._remember(instance, answer)
+        name = request.instance
+        if name and request.state == END:
+            name += b"\n"
+        waiting = self._answers.get(name) or self._older.get(name)
+        self._remember(name, answer)
         for one in waiting if isinstance(waiting, list) else [asker]:
             one.tell(answer)
 
     def _charged(
-        self, request: Request, outlook: Outlook, units: Units, asker: Asker, now: int, outcome: Outcome | None
+        self, request: Request, outlook: Outlook, units: Units, asker: Asker, now: int, outcome: Outcome
     ) -> bytes:
         if isinstance(outcome, Refusal):
             text = quota.refusal_text(outcome)
-            mode = self._quota_mode
-            if objection := self._objected(request, _rule_of(outcome.key), mode, text):
-                if request.get(b"protocol_state") == END:
-                    self._hand_back(asker, request.get(b"instance"), now)
+            if objection := self._objected(request, _rule_of(outcome.key), self._quota_mode, text):
+                if request.state == END:
+                    self._hand_back(asker, request.instance, now)
                 return objection
-        elif self._outlooks.ends and request.get(b"protocol_state") == DATA:
-            asker.message = message_of(asker.message, request.get(b"instance"))
-            asker.message.charged, asker.message.charged_at = units, now
+        elif self._outlooks.ends and request.state == DATA:
+            _note_charged(asker, request.instance, units, now)
         return self._accept(request, outlook, asker)
 
     def _accept(self, request: Request, outlook: Outlook, asker: Asker) -> bytes:
-        if request.get(b"protocol_state") == END:
+        if request.state == END:
             self.unobjected += 1
-            if asker.message and asker.message.instance == request.get(b"instance"):
+            if asker.message and asker.message.instance == request.instance:
                 # It is sent: what it was charged stays.
                 asker.message.charged = ()
             return DUNNO
@@ -426,14 +419,25 @@ class Engine:
         return answer
 
 
-def _pause_of(known: pauses.Pauses, block: bytes, outlook: Outlook) -> pauses.Pause | None:
+def _pause_of(known: pauses.Pauses, request: Request, outlook: Outlook) -> pauses.Pause | None:
     """The pause that concerns a message of a credential."""
     credential = outlook.credential
     if credential is None:
         return None
     stream = credential.stream
-    sender = value_of(block, b"\nsender=").decode("utf-8", "replace")
+    sender = request.sender.decode("utf-8", "replace")
     return pauses.submission(known, credential.name, stream.name, stream.filter.partition(":")[0], sender)
+
+
+def _too_large(request: Request, outlook: Outlook) -> bool:
+    """Whether a message is, or says that it will be, larger than its stream allows."""
+    return bool(outlook.largest) and number(request.size) > outlook.largest
+
+
+def _note_charged(asker: Asker, instance: bytes, units: Units, now: int) -> None:
+    """Keep what a message was charged, in case that it is not sent."""
+    message = asker.message = message_of(asker.message, instance)
+    message.charged, message.charged_at = units, now
 
 
 def _rule_of(key: Key) -> str:

@@ -60,6 +60,11 @@ class Shape:
     #: Whether permits may be leased ahead of their use.
     leasable: bool
 
+    @property
+    def full(self) -> int:
+        """A backlog above this leaves no room for one unit."""
+        return (self.burst - 1) * self.interval
+
 
 def shape(count: int, seconds: int, burst: int, processes: int, *, strict: bool = False) -> Shape:
     """Given ``count per seconds, burst``, shared by ``processes``, return the arithmetic's constants.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 
 from policy_service.key import Key
@@ -15,7 +14,7 @@ class Message:
 
     def __init__(self, instance: bytes) -> None:
         self.instance = instance
-        self.providers: Counter[str] = Counter()
+        self.providers: dict[str, int] = {}
         self.prepended = False
         self.charged: tuple[tuple[Key, int], ...] = ()
         self.charged_at = 0
@@ -25,7 +24,8 @@ class Message:
         """Count a recipient. The same one twice in a row is a question that was asked again."""
         if recipient != self._last:
             self._last = recipient
-            self.providers[provider(recipient.rpartition(b"@")[2].decode("utf-8", "surrogateescape"))] += 1
+            name = provider(recipient.rpartition(b"@")[2].decode("utf-8", "surrogateescape"))
+            self.providers[name] = self.providers.get(name, 0) + 1
 
 
 def message_of(before: Message | None, instance: bytes) -> Message:

@@ -151,7 +151,7 @@ class Outlooks:
         outlook.at_end = tuple(self._key(limit, outlook.owners, now) for limit in limits if limit.counted == "bytes")
         outlook.one = outlook.units(1)
         outlook.attends = bool(outlook.by_provider or outlook.header)
-        outlook.simple = outlook.plain and not (outlook.by_provider or outlook.shadow or self.ends)
+        outlook.simple = outlook.plain and not (outlook.by_provider or outlook.shadow)
 
     def _keep(self, name: Name, outlook: Outlook) -> None:
         if len(self.recent) >= KEPT:

@@ -1,11 +1,15 @@
 """The policy-delegation protocol of Postfix (SMTPD_POLICY_README): requests out of a stream of bytes. Pure.
 
 A request is a list of ``name=value`` lines and an empty line. The order of attributes is not fixed, unknown ones are
-ignored, a missing one is the same as an empty one, and of duplicates the first counts. Only what a rule asks for is
-looked up, straight in the bytes: a dictionary of all 29 attributes would cost more than the decision.
+ignored, a missing one is the same as an empty one, and of duplicates the first counts. Postfix itself always writes
+them in one order, so its requests are read by one match; whatever looks otherwise is searched for each attribute. A
+dictionary of all of them would cost more than the decision.
 """
 
 from __future__ import annotations
+
+import re
+from collections.abc import Iterable
 
 #: A request of Postfix has under 4 KiB; a sender and a recipient of 64 KiB each are beyond any protocol limit.
 LARGEST_REQUEST = 65536
@@ -18,36 +22,84 @@ class ProtocolError(Exception):
     """A peer sent more than a request may have without ending it."""
 
 
-def value_of(block: bytes, prefix: bytes) -> bytes:
-    """The value behind ``prefix`` (line feed, name, equals sign) in a framed request, empty when it is missing."""
-    start = block.find(prefix)
-    if start < 0:
-        return b""
-    start += len(prefix)
-    return block[start : block.index(10, start)]
+#: What nearly every request is looked at for.
+_READ = (
+    b"protocol_state", b"client_address", b"sender", b"recipient", b"recipient_count", b"instance", b"size",
+    b"sasl_username",
+)  # fmt: skip
+
+#: The attributes up to the last one of those, in the order in which Postfix 3.2 and later write them.
+_ORDER = (
+    b"protocol_state", b"protocol_name", b"client_address", b"client_name", b"client_port", b"reverse_client_name",
+    b"server_address", b"server_port", b"helo_name", b"sender", b"recipient", b"recipient_count", b"queue_id",
+    b"instance", b"size", b"etrn_domain", b"stress", b"sasl_method", b"sasl_username",
+)  # fmt: skip
+
+_USUAL = re.compile(
+    b"request=%b\n" % POLICY_REQUEST
+    + b"".join(name + (b"=([^\n]*+)\n" if name in _READ else b"=[^\n]*+\n") for name in _ORDER)
+    + rb"(?:[^\n]++\n)*+\n"
+).fullmatch
 
 
 class Request:
-    """One request. Values are bytes as they came: they are whatever the client said.
+    """One request: values are bytes as they came, whatever the client said; empty where there are none.
 
-    ``block`` is the request *framed*: a line feed before and after makes every attribute stand between two.
+    ``state`` is empty, too, where this does not ask what Postfix asks.
     """
 
-    __slots__ = ("block",)
+    __slots__ = (
+        "attributes",
+        "client",
+        "count",
+        "instance",
+        "recipient",
+        "sender",
+        "size",
+        "state",
+        "user",
+    )
 
-    def __init__(self, attributes: bytes) -> None:
-        self.block = b"\n" + attributes + b"\n"
+    state: bytes
+    client: bytes
+    sender: bytes
+    recipient: bytes
+    count: bytes
+    instance: bytes
+    size: bytes
+    user: bytes
 
-    @classmethod
-    def framed(cls, block: bytes) -> Request:
-        """A request whose block is framed already."""
-        request = cls.__new__(cls)
-        request.block = block
-        return request
+    def __init__(self, attributes: bytes, values: Iterable[bytes] = ()) -> None:
+        self.attributes = attributes
+        (
+            self.state,
+            self.client,
+            self.sender,
+            self.recipient,
+            self.count,
+            self.instance,
+            self.size,
+            self.user,
+        ) = values or self._searched()
+
+    def _searched(self) -> Iterable[bytes]:
+        state, *others = map(self.get, _READ)
+        return (state if self.known else b"", *others)
+
+    @property
+    def known(self) -> bool:
+        """Whether this asks what Postfix asks."""
+        return self.get(b"request") == POLICY_REQUEST
 
     def get(self, name: bytes) -> bytes:
         """The value of attribute ``name``, empty when it is missing."""
-        return value_of(self.block, b"\n" + name + b"=")
+        # A line feed before and after makes every attribute stand between two.
+        block = b"\n%b\n" % self.attributes
+        start = block.find(b"\n%b=" % name)
+        if start < 0:
+            return b""
+        start += len(name) + 2
+        return block[start : block.index(10, start)]
 
     def text(self, name: bytes) -> str:
         """The value as text; bytes that are no UTF-8 stay distinguishable."""
@@ -55,8 +107,18 @@ class Request:
 
     def number(self, name: bytes) -> int:
         """The value as a number, 0 when it is missing or none."""
-        value = self.get(name)
-        return int(value) if value.isdigit() and len(value) < 16 else 0
+        return number(self.get(name))
+
+
+def number(value: bytes) -> int:
+    """A value as a number, 0 when it is none."""
+    return int(value) if value.isdigit() and len(value) < 16 else 0
+
+
+def usual(data: bytes) -> Request | None:
+    """The request that ``data`` is, the whole of it and nothing else, where it is written as Postfix writes it."""
+    match = _USUAL(data)
+    return None if match is None or len(data) > LARGEST_REQUEST else Request(data, match.groups())
 
 
 class RequestParser:
@@ -82,6 +144,9 @@ class RequestParser:
                 requests.append(Request(b""))
                 start += 1
             else:
+                if end - start > LARGEST_REQUEST:
+                    # However it was cut on its way, what is too much is refused.
+                    break
                 requests.append(Request(data[start:end]))
                 start = end + 2
             end = data.find(b"\n\n", start)

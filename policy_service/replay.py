@@ -61,7 +61,7 @@ class Replay:
     def answer(self, request: Request) -> bytes:
         """The reply to a request at its time."""
         self._turn(request.text(b"log_time"))
-        answer = self._engine.decide(request.block, self, self._now)
+        answer = self._engine.decide(request, self, self._now)
         while answer is None:
             self._settle()
             answer = self._told.pop() if self._told else None

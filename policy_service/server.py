@@ -17,7 +17,7 @@ from policy_service.engine import Engine
 from policy_service.log import WARNING, log
 from policy_service.message import Message
 from policy_service.metrics import Latency
-from policy_service.protocol import ProtocolError, Request, RequestParser
+from policy_service.protocol import ProtocolError, Request, RequestParser, usual
 
 #: Requests that one connection may have waiting; Postfix has one.
 MOST_WAITING = 1000
@@ -66,11 +66,12 @@ class Delegation(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         transport = self._transport
-        if self._busy or transport is None or self._parser.pending or not _is_one(data):
+        request = usual(data)
+        if request is None or self._busy or transport is None or self._parser.pending:
             self._queue_up(data)
             return
         started = monotonic_ns()
-        answer = self._engine.decide(b"\n" + data, self, started)
+        answer = self._engine.decide(request, self, started)
         if answer is None:
             self._wait(started)
             return
@@ -120,7 +121,7 @@ class Delegation(asyncio.Protocol):
         replies = []
         while self._queue:
             started = monotonic_ns()
-            answer = self._engine.decide(self._queue.popleft().block, self, started)
+            answer = self._engine.decide(self._queue.popleft(), self, started)
             if answer is None:
                 self._wait(started)
                 break
@@ -137,8 +138,3 @@ class Delegation(asyncio.Protocol):
     def _write(self, data: bytes) -> None:
         if self._transport and not self._transport.is_closing():
             self._transport.write(data)
-
-
-def _is_one(data: bytes) -> bool:
-    """Whether this is one whole request: what Postfix sends, and what needs no queue."""
-    return data.endswith(b"\n\n") and data.find(b"\n\n") == len(data) - 2

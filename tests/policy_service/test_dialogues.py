@@ -112,7 +112,7 @@ class Conversation:
             name, _, value = pair.partition("=")
             values[NAMES.get(name, name)] = value
         block = "\n".join(f"{name}={value}" for name, value in values.items()).encode()
-        answer = self.engine.decide(Request(block).block, self.asker, self.now)
+        answer = self.engine.decide(Request(block), self.asker, self.now)
         if answer is None:
             self.settle()
             (answer,) = self.asker.told

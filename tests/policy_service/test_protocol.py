@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from policy_service.protocol import LARGEST_REQUEST, ProtocolError, Request, RequestParser, reply
+from policy_service.protocol import LARGEST_REQUEST, ProtocolError, Request, RequestParser, reply, usual
 
 CAPTURED = b"""request=smtpd_access_policy
 protocol_state=RCPT
@@ -44,7 +44,7 @@ policy_context=
 
 
 def blocks(requests: list[Request]) -> list[bytes]:
-    return [request.block for request in requests]
+    return [request.attributes for request in requests]
 
 
 def test_the_attributes_of_a_captured_request_are_found() -> None:
@@ -116,6 +116,54 @@ def test_a_request_without_end_is_refused_and_its_memory_freed() -> None:
         for _ in range(LARGEST_REQUEST):
             parser.feed(b"a=bbbbbbb\n")
     assert parser.pending == 0
+
+
+def test_a_whole_request_in_one_piece_is_bounded_too() -> None:
+    with pytest.raises(ProtocolError):
+        RequestParser().feed(b"a=" + b"b" * LARGEST_REQUEST + b"\n\n")
+    assert usual(CAPTURED.replace(b"unknown", b"b" * LARGEST_REQUEST)) is None
+
+
+#: What Postfix 3.8 and later send after the attributes of 3.2.
+NEWER = b"compatibility_level=3.10\nmail_version=3.10.5\n\n"
+
+
+@pytest.mark.parametrize("data", [CAPTURED, CAPTURED[:-1] + NEWER], ids=["3.7", "3.10"])
+def test_a_request_of_postfix_is_read_by_one_match(data: bytes) -> None:
+    request = usual(data)
+    assert request
+    assert (request.state, request.user, request.size) == (b"RCPT", b"shop", b"2048")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        CAPTURED[:-1],
+        CAPTURED + b"\n",
+        CAPTURED * 2,
+        CAPTURED.replace(b"smtpd_access_policy", b"junk_policy"),
+        CAPTURED.replace(b"sender=a@shop.test\n", b""),
+        CAPTURED.replace(b"sender=", b"sender"),
+        b"sender=first@shop.test\n" + CAPTURED,
+    ],
+)
+def test_what_looks_otherwise_is_searched(data: bytes) -> None:
+    assert usual(data) is None
+
+
+@given(st.lists(st.sampled_from(CAPTURED.splitlines()) | st.binary(max_size=8), max_size=25))
+def test_both_ways_of_reading_agree(extra: list[bytes]) -> None:
+    data = CAPTURED[:-1] + b"".join(line.replace(b"\n", b"") + b"\n" for line in extra) + b"\n"
+    (searched, *_), matched = RequestParser().feed(data), usual(data)
+    if matched is not None:
+        for name in Request.__slots__[1:]:
+            assert getattr(matched, name) == getattr(searched, name), name
+        assert matched.get(b"helo_name") == searched.get(b"helo_name") == b"shop"
+
+
+@pytest.mark.parametrize("block", [b"protocol_state=DATA", b"request=junk\nprotocol_state=DATA"])
+def test_what_is_no_request_of_postfix_has_no_stage(block: bytes) -> None:
+    assert Request(block).state == b""
 
 
 def test_a_byte_at_a_time_costs_no_more_than_its_bytes() -> None:
