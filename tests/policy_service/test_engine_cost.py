@@ -15,7 +15,7 @@ from policy_service.protocol import Request, usual
 from policy_service.rules_file import parse
 from policy_service.standing import Standing
 from tests.bench.policy import requests, servers
-from tests.policy_service.test_dialogues import Asker, Silent
+from tests.policy_service.test_dialogues import Asker, Notes
 
 #: Python functions that one decision may call. The first time, when everything is worked out, it is over a hundred.
 FEW = 16
@@ -29,7 +29,7 @@ class Asked:
         self._book.connected = True
         self._truth = Memory(8)
         rules = json.dumps(servers.rules({"application": servers.credential(servers.two_windows())}))
-        self._engine = Engine(parse(rules), self._book, Silent(), Standing(), 0.0)
+        self._engine = Engine(parse(rules), self._book, Notes(), Standing(), 0.0)
         self._now = 0
         self._asker = Asker()
         self._messages = 0
