@@ -1,4 +1,8 @@
-"""Fixtures that every part of the tests may use: a throw-away PostgreSQL server, and databases on it."""
+"""What every part of the tests shares: a throw-away PostgreSQL server, databases on it, and who runs what beside whom.
+
+Several processes run the tests (pytest-xdist), for most of them wait for something. A file is run by one process; files
+that change the same booted hosts are run by the same one.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,15 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
+
+# Other processes boot hosts meanwhile: how long an example takes says nothing.
+hypothesis.settings.register_profile(
+    "beside others", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("beside others")
 
 _NAMES = itertools.count(1)
 
@@ -108,6 +119,18 @@ def new_database(postgres: Cluster) -> Iterator[Callable[[], str]]:
     yield create
     for name in made:
         postgres.drop_database(name)
+
+
+#: Folders whose tests share booted hosts.
+_ONE_PROCESS = {"lab": "fleet", "deploy": "bare hosts", "transport": "bare hosts"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say which tests stay together, as ``--dist loadgroup`` takes it."""
+    tests = Path(__file__).parent
+    for item in items:
+        folder, *file = item.path.relative_to(tests).parts
+        item.add_marker(pytest.mark.xdist_group(_ONE_PROCESS.get(folder, "/".join([folder, *file]))))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

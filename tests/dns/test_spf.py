@@ -46,7 +46,7 @@ def test_neighbours_are_merged_only_when_the_list_is_too_long() -> None:
     assert spf_texts([f"192.0.2.{last}" for last in range(64)], "mail.test") == {"": "v=spf1 ip4:192.0.2.0/26 -all"}
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.one_of(FOUR, SIX), max_size=300))
 def test_exactly_the_given_addresses_may_send(addresses: list[str]) -> None:
     texts = spf_texts(iter(addresses), "mail.test")

@@ -70,7 +70,7 @@ def answer_is_a_fleet_or_problems(text: str) -> None:
             assert problem.line <= len(lines) + 1
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(edits=st.lists(st.tuples(st.integers(0, len(_SMALL)), st.integers(0, 20), _TEXT), min_size=1, max_size=4))
 def test_edited_text(edits: list[tuple[int, int, str]]) -> None:
     text = _SMALL
@@ -79,7 +79,7 @@ def test_edited_text(edits: list[tuple[int, int, str]]) -> None:
     answer_is_a_fleet_or_problems(text)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(max_size=200) | st.lists(_PIECES, max_size=30).map("".join))
 def test_any_text(text: str) -> None:
     answer_is_a_fleet_or_problems(text)
@@ -97,7 +97,7 @@ def _paths(value: Any, path: tuple[str | int, ...] = ()) -> list[tuple[str | int
 _PATHS = _paths(yaml.safe_load(_SMALL))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(st.tuples(st.sampled_from(_PATHS[1:]), _VALUES), min_size=1, max_size=3))
 def test_replaced_values(replacements: list[tuple[tuple[str | int, ...], Any]]) -> None:
     data = yaml.safe_load(_SMALL)
@@ -106,7 +106,7 @@ def test_replaced_values(replacements: list[tuple[tuple[str | int, ...], Any]]) 
     answer_is_a_fleet_or_problems(yaml.safe_dump(data, sort_keys=False, allow_unicode=True))
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.sampled_from(_PATHS[1:]), st.text(min_size=1, max_size=10))
 def test_renamed_or_removed_keys(path: tuple[str | int, ...], name: str) -> None:
     data = yaml.safe_load(_SMALL)

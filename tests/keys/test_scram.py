@@ -46,7 +46,7 @@ def test_the_exchange_of_rfc_7677_succeeds() -> None:
     assert base64.b64encode(signature) == b"6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(password=PRINTABLE, other=PRINTABLE, salt=st.binary(min_size=8, max_size=32))
 def test_only_the_right_password_passes(password: str, other: str, salt: bytes) -> None:
     made = verifier(password, salt, 64)

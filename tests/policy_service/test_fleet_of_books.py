@@ -50,7 +50,7 @@ def _check(fleet: Fleet) -> None:
     assert fleet.longest_reply <= 250_000_000
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(first=limits(), second=limits(), processes=st.integers(1, 6), seed=st.integers(0, 2**32))
 def test_no_window_holds_more_than_the_limit_whatever_fails(
     first: tuple[int, int, int], second: tuple[int, int, int], processes: int, seed: int
@@ -102,7 +102,7 @@ def _intrigue(fleet: Fleet, steps: int) -> None:
         _press(fleet, other, dice.uniform(0, 3))
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(limit=leased_limits(), processes=st.integers(2, 4), seed=st.integers(0, 2**32), faulty=st.booleans())
 def test_greedy_leases_do_not_loosen_a_limit(
     limit: tuple[int, int, int], processes: int, seed: int, faulty: bool
@@ -266,7 +266,7 @@ def test_a_share_that_was_given_up_for_a_day_is_the_others_again() -> None:
     assert (fleet.granted - before) / (198 * 20) == pytest.approx(1.0, abs=0.02)
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(burst=st.integers(1, 30), processes=st.integers(1, 4), seed=st.integers(0, 2**32))
 def test_shares_lent_and_taken_back_at_any_time_stay_within_the_limit(burst: int, processes: int, seed: int) -> None:
     dice = random.Random(seed)
