@@ -34,6 +34,8 @@ LAZY = {
     "adopt": "adopt",
     "pause": "pause",
     "resume": "pause",
+    "why": "why",
+    "doctor": "doctor",
     "incidents": "incidents",
 }
 
@@ -79,6 +81,8 @@ SUMMARIES = {
     "adopt": "Draft the inventory of a mail server that was set up by hand.",
     "pause": "Stop mail of a credential, stream, pool, provider, source, sender domain or campaign; or all of it.",
     "resume": "Let mail go on that was paused.",
+    "why": "Say why mail waits or failed: in sentences, with the lines that prove them, and what to do.",
+    "doctor": "Check what a plan cannot see: clock, DNS, disk, memory, upgrades, kernel, mail that is stuck.",
     "incidents": "See what concerns security, and acknowledge it: bad logins, floods, foreign senders, changed files.",
 }
 

@@ -152,6 +152,11 @@ class Reader:
         """Host, instance and queue id of what waits on relays and was submitted by one of ``credentials``."""
         return self._ask(dict, "waiting_of_credentials", credentials=credentials)
 
+    def refusals_of(self, credential: str, since: datetime, last: int) -> list[dict[str, Any]]:
+        """What the policy service refused or put off of a credential since a moment, the latest first."""
+        rows = self._ask(dict, "refusals_of_credential", credential=credential, since=since, last=last)
+        return self.revealed(rows)
+
     def subject(self, address: str) -> int | None:
         """The number of an address; also of a token."""
         hashes = hashes_in(address) or ([] if self._names is None else self._names.hashes(address))

@@ -62,6 +62,7 @@ class Session:
             "pauses": self.pause,
             "intake": self.intake,
             "state": self.state,
+            "examine": self.examine,
             "hand-over": self.hand_over,
             "queue-flush": lambda message: self._mail_queues().flush(message),
             "handmade": self.handmade,
@@ -228,6 +229,12 @@ class Session:
         from . import state
 
         return {"answer": "state", **state.state(message.header["virtual_address"])}
+
+    def examine(self, message: frames.Message) -> dict[str, Any]:
+        """What no plan can see of this host."""
+        from . import examination
+
+        return {"answer": "examined", **examination.examine(message.header["names"], message.header["addresses"])}
 
     def intake(self, message: frames.Message) -> dict[str, Any]:
         """Have a HAProxy of this host send nothing new to a server, or send again."""

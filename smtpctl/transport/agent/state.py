@@ -33,7 +33,7 @@ def state(virtual_address: str) -> dict[str, Any]:
         "disk_free": disk.f_bavail / disk.f_blocks,
         "inodes_free": disk.f_favail / disk.f_files if disk.f_files else 1.0,
         "certificates": dict(_certificates()),
-        "failed_units": _failed_units(),
+        "failed_units": failed_units(),
         "holds_virtual_address": bool(virtual_address) and _holds(virtual_address),
         "paused": [record for record in folder.read() if pauses.in_force(record, now)],
         "handed_over": emptying.handed_over(),
@@ -58,7 +58,7 @@ def _queues(instance: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     root = Path(f"/var/spool/postfix-{instance}")
     for queue in QUEUES:
         count, oldest = 0, None
-        for name in _names(root / queue):
+        for name in names(root / queue):
             count += 1
             came = arrival(name)
             if came is not None and (oldest is None or came < oldest):
@@ -66,7 +66,7 @@ def _queues(instance: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
         yield queue, {"messages": count, "oldest": oldest}
 
 
-def _names(folder: Path) -> Iterator[str]:
+def names(folder: Path) -> Iterator[str]:
     """Names of the files of a queue, hashed into folders or not."""
     try:
         entries = os.scandir(folder)
@@ -75,7 +75,7 @@ def _names(folder: Path) -> Iterator[str]:
     with entries:
         for entry in entries:
             if entry.is_dir(follow_symlinks=False):
-                yield from _names(Path(entry.path))
+                yield from names(Path(entry.path))
             else:
                 yield entry.name
 
@@ -88,7 +88,7 @@ def _certificates() -> Iterator[tuple[str, str]]:
         yield str(path), answer.output.strip().removeprefix("notAfter=")
 
 
-def _failed_units() -> list[str]:
+def failed_units() -> list[str]:
     answer = processes.run(["systemctl", "list-units", "--failed", "--plain", "--no-legend"], timeout=10)
     return [line.split()[0] for line in answer.output.splitlines() if line.strip()]
 
