@@ -24,60 +24,35 @@ _FIELDS = re.compile(
     rb"(?:, tls=([^,\s]+))?, dsn=([\d.]+)(?:, status=(\S+)(?: \((.*))?)?",
     re.S,
 )
+#: An ordinary line: no quotes, nothing in the addresses that could be taken for a field.
+_USUAL = re.compile(
+    rb"to=<([^\">]*)>(?:, orig_to=<([^\">]*)>)?, relay=([^,]*)(?:, conn_use=(\d+))?, delay=([^,]*), delays=([^,]*)"
+    rb"(?:, tls=([^,]*))?, dsn=([^,]*), status=([^ ]*) \((.*)\)",
+    re.S,
+)
 #: An address between brackets: with a quoted local part, which may hold anything, or without quotes.
 _RECIPIENT = re.compile(rb'to=<("(?:[^"\\]|\\.)*"@[^>]*|[^">]*)>')
 _ORIGINAL = re.compile(rb', orig_to=<("(?:[^"\\]|\\.)*"(?:@[^>]*)?|[^">]*)>')
 
 
-def tell_attempt(listener: Listener, at: int, origin: Origin, queue_id: bytes, text: bytes) -> bool:
-    """Tell of the attempt in ``text``, which begins with ``to=``. False when the recipient itself is cut.
+class AttemptReader:
+    """Tells a listener of attempts."""
 
-    The two usual forms are told by where their fields stand after one split; anything else is read with care.
-    """
-    parts = text.split(b", ", 5)
-    if len(parts) != 6:
-        return _tell_unusual(listener, at, origin, queue_id, text)
-    recipient, relay, delay, delays, dsn, outcome = parts
-    use = None
-    if delay[:9] == b"conn_use=":
-        use, delay, delays = delay[9:], delays, dsn
-        dsn, _, outcome = outcome.partition(b", ")
-    if (
-        recipient[-1:] != b">"
-        or b'"' in recipient
-        or relay[:6] != b"relay="
-        or delay[:6] != b"delay="
-        or dsn[:4] != b"dsn="
-        or outcome[:7] != b"status="
-    ):
-        return _tell_unusual(listener, at, origin, queue_id, text)
-    status, _, reply = outcome.partition(b" (")
-    if reply[-1:] == b")":
-        reply = reply[:-1]
-    listener.attempted(
-        at,
-        origin,
-        queue_id,
-        recipient[4:-1],
-        None,
-        relay[6:],
-        use,
-        delay[6:],
-        delays[7:],
-        None,
-        dsn[4:],
-        status[7:],
-        reply,
-    )
-    return True
+    def __init__(self, listener: Listener) -> None:
+        self._tell = listener.attempted
+        self._usual = _USUAL.fullmatch
 
-
-def _tell_unusual(listener: Listener, at: int, origin: Origin, queue_id: bytes, text: bytes) -> bool:
-    """For aliases (``orig_to=``), TLS levels (``tls=``, Postfix 3.11), quoted addresses and cut lines."""
-    attempt = _read_named(text) or _read_carefully(text)
-    if attempt is not None:
-        listener.attempted(at, origin, queue_id, *attempt)
-    return attempt is not None
+    def read(self, at: int, origin: Origin, queue_id: bytes, text: bytes) -> bool:
+        """Tell of the attempt in ``text``. False when it is none (no ``to=``), or the recipient itself is cut."""
+        match = self._usual(text)
+        if match is not None:
+            recipient, original, relay, use, delay, delays, tls, dsn, status, reply = match.groups()
+            self._tell(at, origin, queue_id, recipient, original, relay, use, delay, delays, tls, dsn, status, reply)
+            return True
+        attempt = (_read_named(text) or _read_carefully(text)) if text[:3] == b"to=" else None
+        if attempt is not None:
+            self._tell(at, origin, queue_id, *attempt)
+        return attempt is not None
 
 
 def _read_named(text: bytes) -> Attempt | None:
@@ -174,11 +149,14 @@ _QUEUED_AS = re.compile(rb"\bqueued as ([0-9A-Za-z]{5,26})\b")
 _FORWARDED_AS = re.compile(rb"forwarded as ([0-9A-Za-z]{5,26})\b")
 #: The first four bytes of a reply that begins with its code.
 REPLY_CODES = {b"%d%c" % (code, sign): code for code in range(200, 600) for sign in b" -"}
-_REPLY_CODE = re.compile(rb"(?:^|said: |to me: )([245]\d\d)[ -]")
+_REPLY_CODE = re.compile(rb"(?:said: |to me: )([245]\d\d)[ -]")
 
 
 def queued_as(reply: bytes) -> bytes | None:
     """The queue id that the next hop says it gave the message."""
+    before, _, queue_id = reply.partition(b"queued as ")
+    if 5 <= len(queue_id) <= 26 and queue_id.isalnum() and before[-1:] == b" ":
+        return queue_id
     match = _QUEUED_AS.search(reply)
     return match[1] if match else None
 
@@ -191,5 +169,12 @@ def forwarded_as(reply: bytes) -> bytes | None:
 
 def reply_code(reply: bytes) -> int | None:
     """The SMTP reply code in a reply, if the other side said one."""
+    code = REPLY_CODES.get(reply[:4])
+    if code is not None:
+        return code
+    said = reply.partition(b" said: ")[2] or reply.partition(b" to me: ")[2]
+    code = REPLY_CODES.get(said[:4])
+    if code is not None or not said:
+        return code
     match = _REPLY_CODE.search(reply)
     return int(match[1]) if match else None

@@ -49,8 +49,9 @@ class Decision(NamedTuple):
 class Listener(Protocol):
     """Takes in what lines say, in the order of the log."""
 
-    #: Whether to be told of every ``connect from``. They are an eighth of a log and say nothing about a message.
-    wants_connects: bool
+    #: Whether to be told of every ``connect from`` and TLS session. They are a quarter of a log and say nothing about a
+    #: message.
+    wants_sessions: bool
 
     def accepted(
         self,

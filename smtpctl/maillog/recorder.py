@@ -24,7 +24,7 @@ class Said(NamedTuple):
 class Recorder:
     """A ``Listener`` that keeps everything in ``said``."""
 
-    wants_connects = True
+    wants_sessions = True
 
     def __init__(self) -> None:
         self.said: list[Said] = []

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from smtpctl.maillog import others, phrases
-from smtpctl.maillog.attempts import REPLY_CODES, forwarded_as, queued_as, read_delays, read_relay, reply_code
+from smtpctl.maillog.attempts import forwarded_as, queued_as, read_delays, read_relay, reply_code
 from smtpctl.maillog.entries import Entries, Entry
 from smtpctl.maillog.labels import Labels
 from smtpctl.maillog.listener import Decision, Origin
@@ -66,7 +66,7 @@ class OpenMessage(NamedTuple):
 class Tracker:
     """Follows the messages of one host; a ``Listener``. Rows gather until ``take`` is called."""
 
-    wants_connects = False
+    wants_sessions = False
 
     def __init__(
         self,
@@ -293,7 +293,7 @@ class Tracker:
                     None if connection_use is None else int(connection_use[:9]),
                     read_delays(delay, delays),
                     outcome,
-                    REPLY_CODES.get(reply[:4]) or reply_code(reply),
+                    reply_code(reply),
                     reply,
                     next_id,
                 ),

@@ -36,7 +36,7 @@ class Sent:
 class Submissions:
     """Gathers the messages of credentials; a ``Listener`` that is told of everything else in vain."""
 
-    wants_connects = False
+    wants_sessions = False
 
     def __init__(self) -> None:
         self.messages: list[Sent] = []

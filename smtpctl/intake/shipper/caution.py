@@ -45,6 +45,11 @@ class Caution:
             return "past that line"
         return "one line at a time" if self.one_line else f"{self.limit} bytes at a time"
 
+    @property
+    def is_easy(self) -> bool:
+        """Whether nothing was refused lately."""
+        return self.limit == self._batch_bytes and not self.one_line
+
     def more(self) -> None:
         """Something was refused."""
         if self.one_line:

@@ -20,7 +20,8 @@ class Config:
 
     ``host`` names the host in the ledger; ``log`` is the file; ``database`` is how to reach it (host, hostaddr, port,
     dbname, user, password_file, ca_file); ``metrics`` is where Prometheus asks, ``ADDRESS:PORT``, or empty;
-    ``privacy`` seals addresses; ``timezone`` matters only to logs without one in their stamps.
+    ``privacy`` seals addresses; ``timezone`` matters only to logs without one in their stamps; ``linger``: for how many
+    seconds lines gather before a commit.
     """
 
     host: str
@@ -30,7 +31,7 @@ class Config:
     timezone: tzinfo = UTC
     privacy: Privacy | None = None
     labels: Labels = field(default_factory=Labels)
-    linger: float = 0.2
+    linger: float = 0.4
     batch_bytes: int = 2 << 20
 
 
@@ -46,7 +47,7 @@ def read_config(path: Path) -> Config:
             timezone=_zone(document.get("timezone", "")),
             privacy=Privacy.from_config(document.get("privacy", {})),
             labels=Labels.from_config(document),
-            linger=float(document.get("linger", 0.2)),
+            linger=float(document.get("linger", 0.4)),
             batch_bytes=int(document.get("batch_bytes", 2 << 20)),
         )
     except KeyError as error:

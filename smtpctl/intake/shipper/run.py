@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 
 from smtpctl.intake.shipper import metrics
 from smtpctl.intake.shipper.caution import REFUSALS, Caution, RefusedError
 from smtpctl.intake.shipper.config import Config
 from smtpctl.intake.shipper.shipped import Shipped
+from smtpctl.intake.shipper.storing import Storing
 from smtpctl.intake.shipper.verdicts import classify
 from smtpctl.ledger.connection import Connection
 from smtpctl.ledger.writer import Checkpoint, Writer
@@ -19,7 +21,7 @@ from smtpctl.maillog.listener import Origin
 from smtpctl.maillog.positions import Chunk, Position
 from smtpctl.maillog.reading import LogReader
 from smtpctl.maillog.tracker import OpenMessage, Tracker
-from smtpctl.model.deliveries import moment_of
+from smtpctl.model.deliveries import Rows, moment_of
 
 #: Seconds after which numbers of addresses are asked for anew.
 _NUMBERS_FOR = 3600.0
@@ -47,6 +49,7 @@ class Run:
         self._follower = Follower(config.log, place, checkpoint.since)
         self._numbers_until = time.monotonic() + _NUMBERS_FOR
         self._shipped = Shipped.from_environment()
+        self._storing = Storing()
 
     @classmethod
     def start(cls, config: Config, connection: Connection) -> Run | None:
@@ -56,7 +59,8 @@ class Run:
         return None if checkpoint is None else cls(config, connection, writer, checkpoint)
 
     def close(self) -> None:
-        """Let go of the log."""
+        """Let go of the log. What is still being stored is waited for; ``finish`` says whether that went well."""
+        self._storing.close()
         self._follower.close()
 
     def behind(self) -> int:
@@ -67,28 +71,29 @@ class Run:
         """Raise psycopg.OperationalError when the server is gone: the lease may be another's by now."""
         self._connection.execute("SELECT 1")
 
+    def finish(self) -> None:
+        """Wait until all that was read is stored. Raise RefusedError, psycopg.Error."""
+        try:
+            self._storing.finish()
+        except REFUSALS as error:
+            raise _refused(error) from error
+
     def ship_some(self, caution: Caution) -> int:
-        """Read what is there, up to one batch, and store it. Return the number of lines."""
+        """Read what is there, up to one batch, and store it; while the log is behind, meanwhile. Return the number of
+        lines."""
         chunk = self._follower.read(caution.limit, one_line=caution.one_line)
         if chunk is None:
+            self.finish()
             metrics.LAG_BYTES.set(0)
             metrics.LAG_SECONDS.set(0)
             self._shipped.everything()
             return 0
-        started = time.monotonic()
         try:
             lines, last_at = self._refuse(chunk) if caution.refused else self._track(chunk)
             self._follower.sync()
-            self._store(chunk.position, lines, last_at)
+            self._store(chunk.position, lines, last_at, alone=not caution.is_easy)
         except REFUSALS as error:
-            raise RefusedError(f"the ledger refuses a batch: {str(error).strip()}") from error
-        metrics.COMMIT.observe(time.monotonic() - started)
-        metrics.LINES.inc(lines)
-        behind = self._follower.behind()
-        metrics.LAG_BYTES.set(behind)
-        metrics.LAG_SECONDS.set(max(0.0, (_now() - last_at) / 1e6) if behind else 0)
-        metrics.OPEN_MESSAGES.set(self._tracker.open_count)
-        self._shipped.until(last_at)
+            raise _refused(error) from error
         return lines
 
     def _track(self, chunk: Chunk) -> tuple[int, int]:
@@ -117,28 +122,49 @@ class Run:
     def _report_gap(self, moment: int, gap: str) -> None:
         self._tracker.report(moment, self._myself, "gap", gap)
 
-    def _store(self, position: Position, lines: int, last_at: int) -> None:
+    def _store(self, position: Position, lines: int, last_at: int, *, alone: bool) -> None:
         rows = self._tracker.take(last_at)
-        after = replace(
-            self.checkpoint,
+        before = self.checkpoint
+        self.checkpoint = replace(
+            before,
             generation=position.generation,
             position=position.offset,
             marks=dict(position.marks),
             next_row=self._tracker.next_row,
-            lines=self.checkpoint.lines + lines,
+            lines=before.lines + lines,
             last_at=last_at or None,
         )
+        if not position.read_before:
+            self._counted_until = last_at
+        behind = self._follower.behind()
+        commit = partial(self._commit, rows, before, self.checkpoint, behind, time.monotonic())
+        if behind and not alone:
+            self._storing.begin(commit)
+        else:
+            self._storing.finish()
+            commit()
+        metrics.OPEN_MESSAGES.set(self._tracker.open_count)
+
+    def _commit(self, rows: Rows, before: Checkpoint, after: Checkpoint, behind: int, read_at: float) -> None:
+        """In a thread of its own while the log is behind: nothing else touches the writer then."""
         if time.monotonic() > self._numbers_until:
             self._writer.forget_numbers()
             self._numbers_until = time.monotonic() + _NUMBERS_FOR
-        self._writer.store(rows, self.checkpoint, after)
-        self.checkpoint = after
-        if not position.read_before:
-            self._counted_until = last_at
+        self._writer.store(rows, before, after)
+        last_at = after.last_at or 0
+        metrics.COMMIT.observe(time.monotonic() - read_at)
+        metrics.LINES.inc(after.lines - before.lines)
+        metrics.LAG_BYTES.set(behind)
+        metrics.LAG_SECONDS.set(max(0.0, (_now() - last_at) / 1e6) if behind else 0)
         for table, added in (("messages", rows.messages), ("deliveries", rows.deliveries), ("events", rows.events)):
             metrics.ROWS.labels(table).inc(len(added))
         metrics.GAPS.inc(sum(event.kind == "gap" for event in rows.events))
         metrics.UNKNOWN.inc(len(rows.unknown))
+        self._shipped.until(last_at)
+
+
+def _refused(error: BaseException) -> RefusedError:
+    return RefusedError(f"the ledger refuses a batch: {str(error).strip()}")
 
 
 def clean(data: bytes) -> bytes:

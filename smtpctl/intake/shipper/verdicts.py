@@ -11,15 +11,27 @@ from smtpctl.model.deliveries import Hardness, Verdict
 
 #: Bytes of a reply that are looked at; a character has four at most.
 _MOST = 4 * MAX_WORDS
-#: What differs in replies that mean the same: addresses, and ids of messages and sessions. Providers' own codes are
-#: shorter, or hold an underscore.
-_PARTICULARS = re.compile(rb"<[^<>@]*@[^<>]*>|\b(?=[A-Za-z]*\d)[0-9A-Za-z]{11,}\b")
+_ADDRESS = re.compile(rb"<[^<>@]*@[^<>]*>")
+#: What may be the id of a message or session. Providers' own codes are shorter, or hold an underscore.
+_MAYBE_ID = re.compile(rb"(?<![0-9A-Za-z_])[0-9A-Za-z]{11,}(?![0-9A-Za-z_])")
 
 
 def classify(dsn: bytes, reply: bytes, provider: bytes | None) -> Verdict:
     """The verdict on an attempt that failed, from Postfix's enhanced status code, the reason that it logged, and whose
-    server it went to, if that is known. Judging takes long, so replies that differ in particulars are judged once."""
-    return _judged(dsn, _PARTICULARS.sub(b"<x@x>", reply[:_MOST]), provider)
+    server it went to, if that is known. Judging takes long, so replies that differ only in addresses and ids are judged
+    once."""
+    said = reply[:_MOST]
+    return _verdict(dsn, _ADDRESS.sub(b"<x@x>", said) if b"@" in said else said, provider)
+
+
+@lru_cache(maxsize=4096)
+def _verdict(dsn: bytes, reply: bytes, provider: bytes | None) -> Verdict:
+    return _judged(dsn, _MAYBE_ID.sub(_without_id, reply), provider)
+
+
+def _without_id(match: re.Match[bytes]) -> bytes:
+    """A long word is an id when it holds a digit."""
+    return match[0] if match[0].isalpha() else b"<x@x>"
 
 
 @lru_cache(maxsize=4096)

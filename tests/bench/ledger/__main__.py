@@ -63,8 +63,7 @@ def _parsing(log: Path) -> tuple[float | None, list[Figure]]:
 
 def _shipping(database: Server, folder: Path, log: Path, lines: int, peer: float | None) -> list[Figure]:
     """Catching up over the whole log, in batches of three sizes; and the copying alone."""
-    database.new_ledger()
-    usual = database.ship(database.config(folder, log))
+    usual = database.ship(folder, log)
     _say("shipper end to end")
     figures = []
     for name, used, times in (
@@ -79,8 +78,7 @@ def _shipping(database: Server, folder: Path, log: Path, lines: int, peer: float
     _say("copying alone")
     walls = {}
     for size in (256 << 10, 4 << 20):
-        database.new_ledger()
-        walls[size] = database.ship(database.config(folder, log, batch_bytes=size)).wall
+        walls[size] = database.ship(folder, log, batch_bytes=size).wall
     figures.append(quicker("commits of 256 KiB beside 4 MiB: wall", walls[256 << 10], walls[4 << 20], 0.8))
     figures.append(shown("lines shipped", lines / usual.wall, "/s"))
     return figures

@@ -69,7 +69,7 @@ class Shipping:
     def run_once(self) -> None:
         """Ship everything that is there, and end."""
         process = self.start("--once")
-        assert process.wait(60) == 0, self.errors.read_text()
+        assert process.wait(180) == 0, self.errors.read_text()
 
     def kill(self) -> None:
         """As the kernel kills: at any instant, without a word."""
