@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from smtpctl.cli.loading import compiled_templates, enter_network_of, load, overlay_of
+from smtpctl.cli.loading import enter_network_of, load, overlay_of, own_cache
 from smtpctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,9 +41,7 @@ class Selection:
         from smtpctl.render import render_fleet
 
         overlay = overlay_of(self.inventory, self.fleet)
-        return render_fleet(
-            self.fleet, self.secrets, overlay=overlay, hosts=list(self.targets), compiled=compiled_templates()
-        )
+        return render_fleet(self.fleet, self.secrets, overlay=overlay, hosts=list(self.targets), cache=own_cache())
 
     def order(self, plans: Mapping[str, HostPlan]) -> Sequence[Sequence[str]]:
         """The waves in which hosts with ``plans`` change."""

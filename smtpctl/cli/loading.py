@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,11 +38,25 @@ inventory_option = click.option(
 
 def load(inventory: Path, *, placeholders: bool = False) -> tuple[Fleet, Secrets]:
     """Fleet and secrets of an inventory. Raise InventoryProblems or SecretsError."""
-    from smtpctl.inventory import load_fleet
     from smtpctl.keys import read_secrets
 
-    fleet = load_fleet(inventory, built_in_templates=built_in_templates)
-    return fleet, read_secrets(inventory, placeholders=placeholders)
+    return load_fleet(inventory), read_secrets(inventory, placeholders=placeholders)
+
+
+def load_fleet(inventory: Path) -> Fleet:
+    """The fleet, validated unless that was done with the very same file before. Raise InventoryProblems."""
+    from smtpctl.kept import kept
+
+    def validated() -> Fleet:
+        from smtpctl import inventory as reader
+
+        return reader.load_fleet(inventory, built_in_templates=built_in_templates, content=content)
+
+    content = inventory.read_bytes() if inventory.is_file() else None
+    if content is None or b"templates" in content:  # an overlay is held against the rules, too
+        return validated()
+    place = hashlib.sha256(str(inventory.resolve()).encode()).hexdigest()[:16]
+    return kept(own_cache(), f"fleet-{place}", content, validated)
 
 
 def built_in_templates() -> Path:
@@ -56,13 +71,13 @@ def overlay_of(inventory: Path, fleet: Fleet) -> Path | None:
     return inventory.parent / fleet.templates if fleet.templates else None
 
 
-def compiled_templates() -> Path | None:
-    """A folder of the user's own in which compiled templates are kept from run to run; None where there can be none.
+def own_cache() -> Path | None:
+    """A folder of the user's own for what is kept from run to run; None where there can be none.
 
-    It holds code, so a folder in which somebody else could write is not used.
+    It holds code (compiled templates, pickles), so a folder in which somebody else could write is not used.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = cache / "smtpctl" / f"templates-{__version__}"
+    folder = cache / "smtpctl" / __version__
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         status = folder.stat()

@@ -19,13 +19,13 @@ LARGEST = 4 * 1024 * 1024
 TemplateRoot = Callable[[], Path]
 
 
-def load_fleet(path: Path, *, built_in_templates: TemplateRoot | None = None) -> Fleet:
+def load_fleet(path: Path, *, built_in_templates: TemplateRoot | None = None, content: bytes | None = None) -> Fleet:
     """The fleet that the file describes. Raise InventoryProblems with everything that is wrong with it.
 
     ``built_in_templates`` says where those are; it is asked where the inventory has an overlay, whose paths are then
-    held against them.
+    held against them. ``content`` is the file's, where it has been read.
     """
-    fleet, problems = _examine(path, built_in_templates)
+    fleet, problems = _examine(path, built_in_templates, content)
     if fleet is None or problems:
         raise InventoryProblems(problems)
     return fleet
@@ -36,8 +36,10 @@ def check(path: Path, *, built_in_templates: TemplateRoot | None = None) -> tupl
     return _examine(path, built_in_templates)[1]
 
 
-def _examine(path: Path, built_in_templates: TemplateRoot | None) -> tuple[Fleet | None, tuple[Problem, ...]]:
-    text = _read_text(path)
+def _examine(
+    path: Path, built_in_templates: TemplateRoot | None, content: bytes | None = None
+) -> tuple[Fleet | None, tuple[Problem, ...]]:
+    text = _read_text(path, content)
     if isinstance(text, Problem):
         return None, (text,)
     fleet, document, problems = judge(text, str(path))
@@ -46,11 +48,12 @@ def _examine(path: Path, built_in_templates: TemplateRoot | None) -> tuple[Fleet
     return fleet, tuple(sorted(problems))
 
 
-def _read_text(path: Path) -> str | Problem:
+def _read_text(path: Path, content: bytes | None) -> str | Problem:
     hint = "name the inventory, or set SMTPCTL_INVENTORY: smtpctl validate inventory/reference.yml"
     try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST + 1)
+        if content is None:
+            with path.open("rb") as file:
+                content = file.read(LARGEST + 1)
     except OSError as error:
         return Problem(str(path), 1, 1, f"the inventory cannot be read: {error.strerror}", hint)
     if len(content) > LARGEST:

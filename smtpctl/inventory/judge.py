@@ -19,6 +19,7 @@ from smtpctl.inventory.problems import Finding, Problem
 from smtpctl.inventory.shape import annotations_of, model_of
 from smtpctl.inventory.words import finding_of, nearest, without_misspelt
 from smtpctl.model.fleet import Fleet
+from smtpctl.model.value import default_of, fields_of, required
 
 
 def judge(text: str, name: str) -> tuple[Fleet | None, Document | None, tuple[Problem, ...]]:
@@ -51,14 +52,14 @@ def place_finding(finding: Finding, document: Document, name: str) -> Problem:
 def _shape(document: Document, spoilt: set[str]) -> tuple[Fleet | None, list[Finding]]:
     """The fleet, if every part of it has its shape, and all findings of shape and checks."""
     try:
-        fleet = Fleet.model_validate(document.data)
+        fleet: Fleet = adapter().validate_python(document.data)
     except ValidationError as error:
         errors = error.errors(include_url=False)
         findings = without_misspelt([finding_of(detail, document) for detail in errors], errors)
         if not isinstance(document.data, dict):
             return None, findings
         spoilt = spoilt | {str(finding.path[0]) for finding in findings if finding.path}
-        spoilt |= {meant for key in spoilt if (meant := nearest(key, Fleet.model_fields)) is not None}
+        spoilt |= {meant for key in spoilt if (meant := nearest(key, fields_of(Fleet))) is not None}
         return None, findings + list(_check(_sound_parts(document.data, spoilt), spoilt))
     return fleet, list(_check(fleet, spoilt))
 
@@ -75,9 +76,18 @@ def _sound_parts(data: dict[str, Any], spoilt: set[str]) -> Fleet:
     sound = {
         section: _adapter(section).validate_python(value)
         for section, value in data.items()
-        if section in Fleet.model_fields and section not in spoilt
+        if section in fields_of(Fleet) and section not in spoilt
     }
-    return Fleet.model_construct(**sound)
+    defaults = {name: default_of(field) for name, field in fields_of(Fleet).items() if not required(field)}
+    fleet = object.__new__(Fleet)
+    vars(fleet).update(defaults | sound)
+    return fleet
+
+
+@cache
+def adapter() -> TypeAdapter[Fleet]:
+    """Validates a whole fleet, and has its JSON schema."""
+    return TypeAdapter(Fleet)
 
 
 @cache

@@ -5,10 +5,8 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import Field, asdict
 from typing import Any
-
-from annotated_types import Ge, Le
-from pydantic.fields import FieldInfo
 
 from smtpctl.inventory.checks import ALL_CHECKS
 from smtpctl.inventory.checks.owned_parameters import OWNED
@@ -19,7 +17,7 @@ from smtpctl.inventory.schema import duration_text
 from smtpctl.inventory.shape import annotations_of, bare, kind, model_of, part_in, parts
 from smtpctl.model import forms
 from smtpctl.model.fleet import RESERVED_INSTANCES
-from smtpctl.model.value import Value
+from smtpctl.model.value import Value, default_of, fields_of, required
 
 _HEAD = """\
 <!-- Made by `smtpctl schema --format markdown` from the model of the fleet. Change smtpctl/model/fleet.py or
@@ -78,7 +76,7 @@ def _part(model: type[Value], headings: Mapping[type[Value], str]) -> str:
     description = " ".join((model.__doc__ or "").replace("``", "`").split())
     rows = [
         (f"`{name}`", _value(model, name, headings) + _range(field), _default(model, name, field), _meaning(field))
-        for name, field in model.model_fields.items()
+        for name, field in fields_of(model).items()
     ]
     return f"## {headings[model]}\n\n{description}\n\n{_table(('key', 'value', 'default', 'meaning'), rows)}"
 
@@ -98,29 +96,28 @@ def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def _range(field: FieldInfo) -> str:
-    low = next((part.ge for part in field.metadata if isinstance(part, Ge)), None)
-    high = next((part.le for part in field.metadata if isinstance(part, Le)), None)
+def _range(field: Field[Any]) -> str:
+    low, high = field.metadata.get("ge"), field.metadata.get("le")
     if low is None:
         return ""
     return f", {low} or more" if high is None else f", {low} to {high}"
 
 
-def _default(model: type[Value], name: str, field: FieldInfo) -> str:
-    if field.is_required():
+def _default(model: type[Value], name: str, field: Field[Any]) -> str:
+    if required(field):
         return "*required*"
     annotation = annotations_of(model)[name]
-    if model_of(annotation) and field.get_default(call_default_factory=True, validated_data={}) is not None:
+    if model_of(annotation) and default_of(field) is not None:
         return "see there"
     text = default_text(annotation, field)
     return f"`{text}`" if text is not None else "none"
 
 
-def default_text(annotation: Any, field: FieldInfo) -> str | None:
+def default_text(annotation: Any, field: Field[Any]) -> str | None:
     """The default of a key as one would write it; None where it is nothing."""
-    default = field.get_default(call_default_factory=True, validated_data={})
+    default = default_of(field)
     if isinstance(default, Value):
-        return flow({name: str(value) for name, value in default if value is not None})
+        return flow({name: str(value) for name, value in asdict(default).items() if value is not None})
     if default is None or default in ([], {}):
         return None
     if annotation == forms.Duration and bare(annotation) is int:
@@ -128,10 +125,9 @@ def default_text(annotation: Any, field: FieldInfo) -> str | None:
     return flow(default) if isinstance(default, bool | list) else str(default)
 
 
-def _meaning(field: FieldInfo) -> str:
-    if not field.examples:
-        return field.description or ""
-    return f"{field.description} Example: `{flow(field.examples[0])}`"
+def _meaning(field: Field[Any]) -> str:
+    description, examples = field.metadata["description"], field.metadata.get("examples")
+    return f"{description} Example: `{flow(examples[0])}`" if examples else description
 
 
 def _rules() -> str:

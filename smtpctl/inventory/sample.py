@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
+from dataclasses import Field
 from typing import Any
-
-from pydantic.fields import FieldInfo
 
 from smtpctl.inventory.flow import flow
 from smtpctl.inventory.reference import default_text
 from smtpctl.inventory.shape import annotations_of, item_of, model_of
 from smtpctl.model.fleet import Fleet
-from smtpctl.model.value import Value
+from smtpctl.model.value import Value, fields_of
 
 _WIDTH = 100
 
@@ -85,11 +84,11 @@ class _Writer:
         explain = model not in self._explained
         self._explained.add(model)
         for name, annotation in annotations_of(model).items():
-            field = model.model_fields[name]
+            field = fields_of(model)[name]
             if explain:
                 if model is Fleet:
                     yield ""
-                yield from _comment(field.description or "", indent)
+                yield from _comment(field.metadata["description"], indent)
             if name in values:
                 yield from self._entry(name, annotation, values[name], indent)
             elif explain:
@@ -119,11 +118,12 @@ class _Writer:
             yield from lines
 
 
-def _default_or_example(annotation: Any, field: FieldInfo) -> str:
+def _default_or_example(annotation: Any, field: Field[Any]) -> str:
     default = default_text(annotation, field)
     if default is not None:
         return default
-    return flow(field.examples[0]) if field.examples else "[]"
+    examples = field.metadata.get("examples")
+    return flow(examples[0]) if examples else "[]"
 
 
 def _comment(text: str, indent: str) -> list[str]:

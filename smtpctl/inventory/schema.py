@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from smtpctl.model.fleet import Fleet
+from smtpctl.inventory.judge import adapter
 
 _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 def json_schema() -> dict[str, Any]:
     """The schema as JSON Schema 2020-12. Defaults stand as they would be written."""
-    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **Fleet.model_json_schema()}
+    schema = {"$schema": "https://json-schema.org/draft/2020-12/schema", **adapter().json_schema()}
     schema["title"] = "Inventory of a smtpctl fleet"
     for part in (schema, *schema["$defs"].values()):
         for member in part.get("properties", {}).values():

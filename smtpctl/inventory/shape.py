@@ -6,15 +6,13 @@ Words for errors, the reference page and the sample all ask here, so that they a
 from __future__ import annotations
 
 import types
-from functools import cache
+from dataclasses import Field
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
-
-from pydantic.fields import FieldInfo
 
 from smtpctl.inventory.problems import Path
 from smtpctl.model import forms
 from smtpctl.model.fleet import Fleet, Role
-from smtpctl.model.value import Value
+from smtpctl.model.value import Value, fields_of
 
 #: Kinds of text (and of durations) that have a name of their own.
 _KINDS: tuple[tuple[Any, str], ...] = (
@@ -38,10 +36,14 @@ _KINDS: tuple[tuple[Any, str], ...] = (
 )
 
 
-@cache
+_annotations: dict[type[Value], dict[str, Any]] = {}
+
+
 def annotations_of(model: type[Value]) -> dict[str, Any]:
     """Annotation of every key of a part, with what `Annotated` adds."""
-    return {name: get_type_hints(model, include_extras=True)[name] for name in model.model_fields}
+    if model not in _annotations:
+        _annotations[model] = get_type_hints(model, include_extras=True)
+    return {name: _annotations[model][name] for name in fields_of(model)}
 
 
 def bare(annotation: Any) -> Any:
@@ -76,16 +78,16 @@ def annotation_at(path: Path) -> Any:
     return annotation
 
 
-def field_at(path: Path) -> FieldInfo | None:
+def field_at(path: Path) -> Field[Any] | None:
     """The field that the last step of ``path`` names; None for an item of a list or an entry of a mapping."""
     model = model_of(annotation_at(path[:-1])) if path else None
-    return model.model_fields.get(str(path[-1])) if model else None
+    return fields_of(model).get(str(path[-1])) if model else None
 
 
 def keys_at(path: Path) -> tuple[str, ...]:
     """Keys that the part at ``path`` knows; none where keys are free."""
     model = model_of(annotation_at(path))
-    return tuple(model.model_fields) if model else ()
+    return tuple(fields_of(model)) if model else ()
 
 
 def choices(annotation: Any) -> tuple[str, ...]:

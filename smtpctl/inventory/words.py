@@ -27,7 +27,7 @@ def finding_of(error: ErrorDetails, document: Document) -> Finding:
         path = path[:-1]
     explain = _EXPLAIN.get(error["type"], _explain_other)
     message, hint = explain(path, error, document)
-    at_key = at_key or error["type"] in ("missing", "extra_forbidden")
+    at_key = at_key or error["type"] in ("missing", "unexpected_keyword_argument")
     return Finding(path, message, hint or _described(path), at_key=at_key)
 
 
@@ -35,7 +35,7 @@ def without_misspelt(findings: Iterable[Finding], errors: Iterable[ErrorDetails]
     """Findings without those of missing keys that an unknown key beside them was meant to be."""
     meant = set()
     for error in errors:
-        if error["type"] == "extra_forbidden":
+        if error["type"] == "unexpected_keyword_argument":
             path: Path = tuple(error["loc"])
             meant.add((*path[:-1], nearest(str(path[-1]), keys_at(path[:-1]))))
     missing = {tuple(error["loc"]) for error in errors if error["type"] == "missing"}
@@ -160,13 +160,14 @@ def _described(path: Path) -> str:
         field = field_at(path)
     if field is None:
         return "see docs/inventory-reference.md"
-    text = f"{path[-1]}: {field.description}"
-    return f"{text} Example: {flow(field.examples[0])}" if field.examples else text
+    text = f"{path[-1]}: {field.metadata['description']}"
+    examples = field.metadata.get("examples")
+    return f"{text} Example: {flow(examples[0])}" if examples else text
 
 
 _EXPLAIN: dict[str, Callable[[Path, ErrorDetails, Document], Words]] = {
     "missing": _explain_missing,
-    "extra_forbidden": _explain_unknown_key,
+    "unexpected_keyword_argument": _explain_unknown_key,
     "value_error": _explain_form,
     "enum": _explain_choice,
     "literal_error": _explain_choice,
@@ -174,7 +175,7 @@ _EXPLAIN: dict[str, Callable[[Path, ErrorDetails, Document], Words]] = {
     "string_type": _explain_text,
     "list_type": _explain_list,
     "dict_type": _explain_mapping,
-    "model_type": _explain_mapping,
+    "dataclass_type": _explain_mapping,
     "greater_than_equal": _explain_range,
     "less_than_equal": _explain_range,
     "too_short": _explain_empty,

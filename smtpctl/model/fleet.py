@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field
-
 from smtpctl.model.forms import (
     AbsolutePath,
     Address,
@@ -22,6 +20,7 @@ from smtpctl.model.forms import (
     Header,
     Interface,
     InterfaceAddress,
+    Lenient,
     LocalPart,
     Login,
     Name,
@@ -30,7 +29,7 @@ from smtpctl.model.forms import (
     Sender,
 )
 from smtpctl.model.policy import LARGEST_MESSAGE, Hours, InvalidRecipients, Limit, Ramp, RuleSetting
-from smtpctl.model.value import Value
+from smtpctl.model.value import Value, field
 
 INVENTORY_VERSION = 1
 
@@ -52,43 +51,45 @@ class Role(StrEnum):
 class Ssh(Value):
     """How the controller reaches the hosts. Host keys come from ``known_hosts`` only; unknown ones are refused."""
 
-    user: Login = Field("root", description="Login name on the hosts.", examples=["root", "deploy"])
-    port: int = Field(22, ge=1, le=65535, description="TCP port of sshd.")
-    identity: File | None = Field(
-        None,
+    user: Login = field(default="root", description="Login name on the hosts.", examples=["root", "deploy"])
+    port: int = field(default=22, ge=1, le=65535, description="TCP port of sshd.")
+    identity: File | None = field(
+        default=None,
         description="Private key file; default: the keys of ~/.ssh and the agent.",
         examples=["~/.ssh/fleet"],
     )
-    known_hosts: File | None = Field(
-        None,
+    known_hosts: File | None = field(
+        default=None,
         description="known_hosts file, relative to the inventory; default: ~/.ssh/known_hosts.",
         examples=["reference.known_hosts"],
     )
-    via: Literal["direct", "lab"] = Field(
-        "direct", description="`lab`: through the lab on this machine, with the lab's own keys."
+    via: Literal["direct", "lab"] = field(
+        default="direct", description="`lab`: through the lab on this machine, with the lab's own keys."
     )
 
 
 class NetworkPlan(Value):
     """What the firewall and the addresses of the hosts are made from."""
 
-    management: list[Network] = Field(
+    management: list[Network] = field(
         description="Networks that may reach SSH, metrics, statistics, IMAP and the ledger.",
         min_length=1,
         examples=[["192.0.2.0/28"]],
     )
-    interface: Interface = Field("eth0", description="Interface that carries the hosts' addresses.", examples=["eth0"])
-    prefix: int = Field(24, ge=8, le=128, description="Prefix length of the hosts' network.", examples=[24])
-    resolver: Literal["local", "system"] = Field(
-        "local",
+    interface: Interface = field(
+        default="eth0", description="Interface that carries the hosts' addresses.", examples=["eth0"]
+    )
+    prefix: int = field(default=24, ge=8, le=128, description="Prefix length of the hosts' network.", examples=[24])
+    resolver: Literal["local", "system"] = field(
+        default="local",
         description="`local`: a validating unbound on every host; `system`: leave /etc/resolv.conf alone.",
     )
-    trust_anchor_file: AbsolutePath = Field(
-        "/usr/share/dns/root.key",
+    trust_anchor_file: AbsolutePath = field(
+        default="/usr/share/dns/root.key",
         description="File on the hosts with the resolver's DNSSEC trust anchor.",
         examples=["/usr/share/dns/root.key"],
     )
-    root_hints: list[Address] = Field(
+    root_hints: list[Address] = field(
         default_factory=list, description="Root name servers in place of the world's; for the lab."
     )
 
@@ -96,29 +97,29 @@ class NetworkPlan(Value):
 class Dkim(Value):
     """Selectors of a sending domain's two keys (RFC 6376, RFC 8463)."""
 
-    rsa: Name = Field("r1", description="Selector of the RSA-2048 key.")
-    ed25519: Name = Field("e1", description="Selector of the Ed25519 key.")
+    rsa: Name = field(default="r1", description="Selector of the RSA-2048 key.")
+    ed25519: Name = field(default="e1", description="Selector of the Ed25519 key.")
 
 
 class SendingDomain(Value):
     """A domain that stands in `From` addresses."""
 
-    bounce: Domain = Field(
+    bounce: Domain = field(
         description="Domain of the envelope sender on the way out; its MX is the feedback role.",
         examples=["bounce.shop.example.com"],
     )
-    dkim: Dkim = Field(default_factory=lambda: Dkim(rsa="r1", ed25519="e1"), description="DKIM selectors.")
-    dmarc: Literal["none", "quarantine", "reject"] = Field("reject", description="Published DMARC policy.")
+    dkim: Dkim = field(default_factory=Dkim, description="DKIM selectors.")
+    dmarc: Literal["none", "quarantine", "reject"] = field(default="reject", description="Published DMARC policy.")
 
 
 class Domains(Value):
     """The domains of the fleet."""
 
-    infrastructure: Domain = Field(
+    infrastructure: Domain = field(
         description="Hosts, HELO names and service names live under it.", examples=["mail.example.com"]
     )
-    sending: dict[Domain, SendingDomain] = Field(description="Domains mail is sent from.", min_length=1)
-    feedback: Domain = Field(
+    sending: dict[Domain, SendingDomain] = field(description="Domains mail is sent from.", min_length=1)
+    feedback: Domain = field(
         description="Domain of the addresses that receive feedback-loop, DMARC and TLS reports.",
         examples=["feedback.mail.example.com"],
     )
@@ -127,21 +128,23 @@ class Domains(Value):
 class Source(Value):
     """An address that a relay sends from."""
 
-    address: Address = Field(description="Source address, on this host only.")
-    helo: Domain = Field(description="Name said in EHLO; its A record and PTR are this address.")
-    pool: Name = Field(description="The pool that uses it.")
-    weight: int = Field(1, ge=1, le=1000, description="Share of the pool's mail, relative to its other addresses.")
+    address: Address = field(description="Source address, on this host only.")
+    helo: Domain = field(description="Name said in EHLO; its A record and PTR are this address.")
+    pool: Name = field(description="The pool that uses it.")
+    weight: int = field(
+        default=1, ge=1, le=1000, description="Share of the pool's mail, relative to its other addresses."
+    )
 
 
 class Host(Value):
     """A machine with its roles."""
 
-    address: Address = Field(description="Its own address, unique in the fleet.")
+    address: Address = field(description="Its own address, unique in the fleet.")
     # YAML knows no enumerations: a role comes as text, and becomes a Role here in spite of `strict`.
-    roles: list[Annotated[Role, Field(strict=False)]] = Field(description="Jobs of this host, any set.", min_length=1)
-    interface: Interface | None = Field(None, description="Overrides `network.interface`.", examples=["ens3"])
-    sources: list[Source] = Field(default_factory=list, description="Source addresses (relay role).")
-    parameters: dict[Name, Parameters] = Field(
+    roles: list[Annotated[Role, Lenient()]] = field(description="Jobs of this host, any set.", min_length=1)
+    interface: Interface | None = field(default=None, description="Overrides `network.interface`.", examples=["ens3"])
+    sources: list[Source] = field(default_factory=list, description="Source addresses (relay role).")
+    parameters: dict[Name, Parameters] = field(
         default_factory=dict,
         description="Escape hatch: extra main.cf parameters by Postfix instance, on this host only.",
         examples=[{"submission": {"smtpd_client_connection_count_limit": 20}}],
@@ -151,39 +154,39 @@ class Host(Value):
 class Balancing(Value):
     """The one name and address that applications submit to."""
 
-    name: Domain = Field(description="Name in the submission certificate.", examples=["smtp.mail.example.com"])
-    virtual_address: InterfaceAddress | None = Field(
-        None,
+    name: Domain = field(description="Name in the submission certificate.", examples=["smtp.mail.example.com"])
+    virtual_address: InterfaceAddress | None = field(
+        default=None,
         description="Address that the balancers hold one at a time (VRRP); none with a single balancer.",
         examples=["192.0.2.10/24"],
     )
-    router_id: int = Field(51, ge=1, le=255, description="VRRP virtual router id.")
+    router_id: int = field(default=51, ge=1, le=255, description="VRRP virtual router id.")
 
 
 class Stream(Value):
     """A kind of mail with its own reputation."""
 
-    pool: Name = Field(description="The pool that carries it.")
-    message_size: int | None = Field(
-        None,
+    pool: Name = field(description="The pool that carries it.")
+    message_size: int | None = field(
+        default=None,
         ge=1024,
         le=LARGEST_MESSAGE,
         description="Bytes of its largest message; default: what submission takes in, 25 MiB.",
         examples=[1048576],
     )
-    header: Header | None = Field(
-        None, description="Header field that each of its messages gets.", examples=["X-Stream: receipts"]
+    header: Header | None = field(
+        default=None, description="Header field that each of its messages gets.", examples=["X-Stream: receipts"]
     )
 
 
 class Pool(Value):
     """A Postfix instance on every relay that has a source address for it."""
 
-    port: int = Field(ge=1024, le=65535, description="Port the instance accepts mail on, unique among pools.")
-    queue_lifetime: Duration = Field(
-        5 * 86400, description="How long a message is tried before it is returned.", examples=["5d"]
+    port: int = field(ge=1024, le=65535, description="Port the instance accepts mail on, unique among pools.")
+    queue_lifetime: Duration = field(
+        default=5 * 86400, description="How long a message is tried before it is returned.", examples=["5d"]
     )
-    parameters: Parameters = Field(
+    parameters: Parameters = field(
         default_factory=dict,
         description="Escape hatch: extra main.cf parameters.",
         examples=[{"minimal_backoff_time": "10m"}],
@@ -193,45 +196,45 @@ class Pool(Value):
 class Provider(Value):
     """A mailbox provider and the limits that it is sent to under."""
 
-    domains: list[Domain] = Field(
+    domains: list[Domain] = field(
         default_factory=list, description="Recipient domains.", examples=[["gmail.com", "googlemail.com"]]
     )
-    mx: list[Domain] = Field(
+    mx: list[Domain] = field(
         default_factory=list,
         description="Domains of MX hosts by which company domains hosted there are known.",
         examples=[["google.com"]],
     )
-    connections: int = Field(20, ge=1, le=500, description="Connections at once from one source address.")
-    recipients_per_message: int = Field(50, ge=1, le=1000, description="Recipients in one transaction.")
-    delay: int = Field(0, ge=0, le=3600, description="Whole seconds between two deliveries; 0 for none.")
-    tls: Literal["may", "dane", "encrypt"] = Field("dane", description="smtp_tls_security_level towards it.")
+    connections: int = field(default=20, ge=1, le=500, description="Connections at once from one source address.")
+    recipients_per_message: int = field(default=50, ge=1, le=1000, description="Recipients in one transaction.")
+    delay: int = field(default=0, ge=0, le=3600, description="Whole seconds between two deliveries; 0 for none.")
+    tls: Literal["may", "dane", "encrypt"] = field(default="dane", description="smtp_tls_security_level towards it.")
 
 
 class Credential(Value):
     """What an application signs in with. Its secret stands in the secrets file under `credentials/NAME`."""
 
-    senders: list[Sender] = Field(
+    senders: list[Sender] = field(
         description="Senders that it may use, in the envelope and in `From`: a domain with all under it, "
         "`@` and a domain for that alone, or an address.",
         min_length=1,
         examples=[["shop.example.com", "billing@news.example.com"]],
     )
-    null_sender: bool = Field(False, description="Whether it may use the null sender, which is for bounces.")
-    stream: Name = Field(description="The stream its mail belongs to.")
-    recipients_per_message: int = Field(100, ge=1, le=10000, description="Most recipients of one message.")
-    limits: list[Limit] | None = Field(None, description="In place of `limits` of the fleet.", examples=[[]])
-    clients: list[Network] = Field(
+    null_sender: bool = field(default=False, description="Whether it may use the null sender, which is for bounces.")
+    stream: Name = field(description="The stream its mail belongs to.")
+    recipients_per_message: int = field(default=100, ge=1, le=10000, description="Most recipients of one message.")
+    limits: list[Limit] | None = field(default=None, description="In place of `limits` of the fleet.", examples=[[]])
+    clients: list[Network] = field(
         default_factory=list,
         description="Networks that it is used from; none: from anywhere.",
         examples=[["198.51.100.0/28"]],
     )
-    hours: list[Hours] = Field(
+    hours: list[Hours] = field(
         default_factory=list,
         description="Hours in which it sends; none: at any.",
         examples=[[{"days": ["mon", "tue", "wed", "thu", "fri"], "start": "08:00", "end": "18:00"}]],
     )
-    ramp: Ramp | None = Field(
-        None,
+    ramp: Ramp | None = field(
+        default=None,
         description="Its first days, where it is new.",
         examples=[{"since": "2026-11-30", "first": 200, "days": 10}],
     )
@@ -240,30 +243,34 @@ class Credential(Value):
 class Tls(Value):
     """Where certificates come from."""
 
-    authority: Literal["internal"] = Field(
-        "internal", description="`internal`: the fleet's own authority, kept in the secrets file."
+    authority: Literal["internal"] = field(
+        default="internal", description="`internal`: the fleet's own authority, kept in the secrets file."
     )
-    minimum: Literal["TLSv1.2", "TLSv1.3"] = Field("TLSv1.2", description="Oldest protocol on submission.")
+    minimum: Literal["TLSv1.2", "TLSv1.3"] = field(default="TLSv1.2", description="Oldest protocol on submission.")
 
 
 class Retention(Value):
     """How long what is kept."""
 
-    ledger: Duration = Field(
-        90 * 86400, description="Messages, deliveries and events of the ledger, and addresses.", examples=["90d"]
+    ledger: Duration = field(
+        default=90 * 86400,
+        description="Messages, deliveries and events of the ledger, and addresses.",
+        examples=["90d"],
     )
-    reports: Duration = Field(180 * 86400, description="Bounces and complaints that came by mail.", examples=["180d"])
-    samples: Duration = Field(
-        30 * 86400, description="Samples of unknown log lines, and mails that are no reports.", examples=["30d"]
+    reports: Duration = field(
+        default=180 * 86400, description="Bounces and complaints that came by mail.", examples=["180d"]
     )
-    logs: Duration = Field(14 * 86400, description="Mail logs on the hosts.", examples=["14d"])
-    revisions: int = Field(10, ge=2, le=100, description="Revisions kept on a host.")
+    samples: Duration = field(
+        default=30 * 86400, description="Samples of unknown log lines, and mails that are no reports.", examples=["30d"]
+    )
+    logs: Duration = field(default=14 * 86400, description="Mail logs on the hosts.", examples=["14d"])
+    revisions: int = field(default=10, ge=2, le=100, description="Revisions kept on a host.")
 
 
 class Mailbox(Value):
     """A mailbox of the mailbox role; its secret stands under `mailboxes/NAME`."""
 
-    addresses: list[LocalPart] = Field(
+    addresses: list[LocalPart] = field(
         default_factory=list,
         description="Local parts delivered there, at every domain of the fleet.",
         examples=[["postmaster", "abuse"]],
@@ -273,49 +280,49 @@ class Mailbox(Value):
 class Fleet(Value):
     """Everything that one inventory describes."""
 
-    version: Literal[1] = Field(
+    version: Literal[1] = field(
         description="Version of the inventory's form. Another is for another smtpctl: upgrade it."
     )
-    fleet: Name = Field(description="Name of the fleet.", examples=["reference"])
-    ssh: Ssh = Field(default_factory=lambda: Ssh.model_validate({}), description="How the hosts are reached.")
-    network: NetworkPlan = Field(description="Networks and addresses.")
-    domains: Domains = Field(description="Domains of the fleet.")
-    hosts: dict[Name, Host] = Field(description="The machines.", min_length=1)
-    balancing: Balancing = Field(description="Where applications submit to.")
-    streams: dict[Name, Stream] = Field(description="Kinds of mail.", min_length=1)
-    pools: dict[Name, Pool] = Field(description="Outgoing sides.", min_length=1)
-    providers: dict[Name, Provider] = Field(
+    fleet: Name = field(description="Name of the fleet.", examples=["reference"])
+    ssh: Ssh = field(default_factory=Ssh, description="How the hosts are reached.")
+    network: NetworkPlan = field(description="Networks and addresses.")
+    domains: Domains = field(description="Domains of the fleet.")
+    hosts: dict[Name, Host] = field(description="The machines.", min_length=1)
+    balancing: Balancing = field(description="Where applications submit to.")
+    streams: dict[Name, Stream] = field(description="Kinds of mail.", min_length=1)
+    pools: dict[Name, Pool] = field(description="Outgoing sides.", min_length=1)
+    providers: dict[Name, Provider] = field(
         default_factory=dict, description="Mailbox providers; `default` holds the limits for all others."
     )
-    credentials: dict[Name, Credential] = Field(default_factory=dict, description="Who may submit.")
-    limits: list[Limit] = Field(
+    credentials: dict[Name, Credential] = field(default_factory=dict, description="Who may submit.")
+    limits: list[Limit] = field(
         default_factory=list, description="Limits of every credential that has none of its own."
     )
-    rules: dict[Name, RuleSetting] = Field(
+    rules: dict[Name, RuleSetting] = field(
         default_factory=dict,
         description="How rules of the policy service are set, by name.",
         examples=[{"client": {"mode": "shadow"}}],
     )
-    invalid_recipients: InvalidRecipients | None = Field(
-        None, description="When a credential is held, as a stolen one.", examples=[{"in_a_row": 20, "hold": "1d"}]
+    invalid_recipients: InvalidRecipients | None = field(
+        default=None,
+        description="When a credential is held, as a stolen one.",
+        examples=[{"in_a_row": 20, "hold": "1d"}],
     )
-    mailboxes: dict[Name, Mailbox] = Field(default_factory=dict, description="Mailboxes of the fleet's own people.")
-    tls: Tls = Field(default_factory=lambda: Tls.model_validate({}), description="Certificates.")
-    retention: Retention = Field(
-        default_factory=lambda: Retention.model_validate({}), description="How long what is kept."
-    )
-    privacy: Literal["on", "off"] = Field(
-        "on",
+    mailboxes: dict[Name, Mailbox] = field(default_factory=dict, description="Mailboxes of the fleet's own people.")
+    tls: Tls = field(default_factory=Tls, description="Certificates.")
+    retention: Retention = field(default_factory=Retention, description="How long what is kept.")
+    privacy: Literal["on", "off"] = field(
+        default="on",
         description="Whether addresses in the ledger are sealed: hosts write them, and who has the secrets reads them."
         " Choose before the first apply.",
     )
-    parameters: dict[Name, Parameters] = Field(
+    parameters: dict[Name, Parameters] = field(
         default_factory=dict,
         description="Escape hatch: extra main.cf parameters by Postfix instance, on every host.",
         examples=[{"submission": {"message_size_limit": 26214400}}],
     )
-    templates: File | None = Field(
-        None,
+    templates: File | None = field(
+        default=None,
         description="Overlay folder, relative to the inventory; a file there replaces the built-in of that path.",
         examples=["overlay"],
     )
@@ -355,7 +362,7 @@ class Fleet(Value):
 
     def all_providers(self) -> dict[str, Provider]:
         """Providers by name, with ``default`` (limits for everyone else) always among them."""
-        return {"default": Provider.model_validate({"connections": 5})} | self.providers
+        return {"default": Provider(connections=5)} | self.providers
 
     def received_domains(self) -> tuple[str, ...]:
         """Domains whose MX is the feedback role: infrastructure, sending, bounce and feedback ones."""

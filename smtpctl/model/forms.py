@@ -6,12 +6,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any
-
-from pydantic import AfterValidator, BeforeValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic_core import CoreSchema, core_schema
 
 _LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
 _DURATION = re.compile(r"(\d{1,9})(s|m|h|d)")
@@ -42,11 +40,53 @@ class Form:
             raise FormError(f"{value!r} is not {self.noun}", self.right)
         return value
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(self.check, handler(source))
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        return _after(self.check, handler(source))
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
         return {"type": "string", "pattern": f"^{self.pattern}$"}
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Text that a function checks, and may bring into its usual form."""
+
+    check: Callable[[str], str]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        return _after(self.check, handler(source))
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A value that is written in another form, which a function reads; ``schema`` is that form's JSON schema."""
+
+    read: Callable[[object], object]
+    schema: tuple[tuple[str, Any], ...]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        return {"type": "function-before", "function": _plain(self.read), "schema": handler(source)}
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return dict(self.schema)
+
+
+class Lenient:
+    """A value that comes as text and becomes another type: the strictness of its part does not hold for it."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
+        schema = handler(source)
+        handler.resolve_ref_schema(schema)["strict"] = False
+        return schema
+
+
+def _after(check: Callable[[str], str], schema: Any) -> Any:
+    """The core schema (pydantic_core.core_schema) of what ``schema`` takes and ``check`` lets pass."""
+    return {"type": "function-after", "function": _plain(check), "schema": schema}
+
+
+def _plain(function: Callable[..., object]) -> dict[str, object]:
+    return {"type": "no-info", "function": function}
 
 
 def _address(value: str) -> str:
@@ -179,16 +219,14 @@ Header = Annotated[
         "its name, a colon, a space and printable ASCII, such as 'X-Stream: receipts'",
     ),
 ]
-Date = Annotated[str, AfterValidator(_date)]
-Address = Annotated[str, AfterValidator(_address)]
-Network = Annotated[str, AfterValidator(_network)]
-InterfaceAddress = Annotated[str, AfterValidator(_interface_address)]
+Date = Annotated[str, Checked(_date)]
+Address = Annotated[str, Checked(_address)]
+Network = Annotated[str, Checked(_network)]
+InterfaceAddress = Annotated[str, Checked(_interface_address)]
 #: Whole seconds; written ``30s``, ``10m``, ``1h`` or ``5d``.
-Duration = Annotated[
-    int, BeforeValidator(_seconds, json_schema_input_type=Annotated[str, Field(pattern=r"^\d+[smhd]$")])
-]
+Duration = Annotated[int, Written(_seconds, (("type", "string"), ("pattern", r"^\d+[smhd]$")))]
 #: main.cf parameters (postconf(5)): name -> value.
 Parameters = dict[
     Annotated[str, Form(r"[A-Za-z0-9_]+", "a parameter name", "letters, digits and _ (postconf(5))")],
-    Annotated[str, BeforeValidator(_parameter_value, json_schema_input_type=str | int)],
+    Annotated[str, Written(_parameter_value, (("type", ("string", "integer")),))],
 ]

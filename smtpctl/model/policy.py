@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
-
 from smtpctl.model.forms import Date, Duration, LimitKey, TimeOfDay
-from smtpctl.model.value import Value
+from smtpctl.model.value import Value, field
 
 #: The rules of the policy service, in the order in which it asks them.
 RULES = (
@@ -35,17 +33,17 @@ LARGEST_MESSAGE = 26214400
 class Limit(Value):
     """Never more than `count` of `counted` in any window of `per`."""
 
-    key: LimitKey = Field(
-        "credential",
+    key: LimitKey = field(
+        default="credential",
         description="What is counted apart: `credential`, `sender`, `domain` (the sender's), `client`, `stream`, "
         "`provider` (the recipient's), or several of them joined by '+'.",
         examples=["credential+provider"],
     )
-    counted: Literal["messages", "recipients", "bytes"] = Field("recipients", description="The unit.")
-    count: int = Field(ge=1, description="The limit.")
-    per: Duration = Field(description="The window.", examples=["1h"])
-    burst: int | None = Field(
-        None,
+    counted: Literal["messages", "recipients", "bytes"] = field(default="recipients", description="The unit.")
+    count: int = field(ge=1, description="The limit.")
+    per: Duration = field(description="The window.", examples=["1h"])
+    burst: int | None = field(
+        default=None,
         ge=1,
         description="How many may go at once; default: the larger of count/100 and one message's recipients or bytes.",
         examples=[500],
@@ -79,27 +77,27 @@ def _every_day() -> list[Day]:
 class Hours(Value):
     """A time of the week, in UTC. One that goes over midnight is two."""
 
-    days: list[Day] = Field(default_factory=_every_day, description="Days of the week.", min_length=1)
-    start: TimeOfDay = Field(description="From this minute on.", examples=["08:00"])
-    end: TimeOfDay = Field(description="Until before this minute.", examples=["18:00"])
+    days: list[Day] = field(default_factory=_every_day, description="Days of the week.", min_length=1)
+    start: TimeOfDay = field(description="From this minute on.", examples=["08:00"])
+    end: TimeOfDay = field(description="Until before this minute.", examples=["18:00"])
 
 
 class Ramp(Value):
     """A new credential's first days: `first` recipients on the day `since`, twice as many on each day after it."""
 
-    since: Date = Field(description="The first day (UTC).", examples=["2026-11-30"])
-    first: int = Field(ge=1, description="Recipients on the first day.", examples=[200])
-    days: int = Field(ge=1, le=30, description="After so many days the limits alone hold.", examples=[10])
+    since: Date = field(description="The first day (UTC).", examples=["2026-11-30"])
+    first: int = field(ge=1, description="Recipients on the first day.", examples=[200])
+    days: int = field(ge=1, le=30, description="After so many days the limits alone hold.", examples=[10])
 
 
 class RuleSetting(Value):
     """How a rule of the policy service is set."""
 
-    mode: Literal["enforce", "shadow", "off"] = Field(
-        "enforce", description="`shadow`: the log says what it would do, and nothing is done."
+    mode: Literal["enforce", "shadow", "off"] = field(
+        default="enforce", description="`shadow`: the log says what it would do, and nothing is done."
     )
-    action: Literal["reject", "defer", "defer_if_permit", "hold"] | None = Field(
-        None,
+    action: Literal["reject", "defer", "defer_if_permit", "hold"] | None = field(
+        default=None,
         description="In place of the rule's own action, for `client`, `sender`, `hours`, `held` and `suppressed`.",
         examples=["defer"],
     )
@@ -108,5 +106,5 @@ class RuleSetting(Value):
 class InvalidRecipients(Value):
     """When a credential that names one suppressed recipient after the other is held."""
 
-    in_a_row: int = Field(ge=2, description="So many in a row, on one host.", examples=[20])
-    hold: Duration = Field(description="How long its mail then goes to the hold queue.", examples=["1d"])
+    in_a_row: int = field(ge=2, description="So many in a row, on one host.", examples=[20])
+    hold: Duration = field(description="How long its mail then goes to the hold queue.", examples=["1d"])

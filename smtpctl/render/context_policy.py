@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from smtpctl.model.fleet import Credential, Fleet, Role, Stream
-from smtpctl.model.policy import Limit
+from smtpctl.model.policy import Limit, RuleSetting
 from smtpctl.model.secrets import Secrets
 
 RULES_VERSION = 1
@@ -32,10 +33,14 @@ def policy_rules(fleet: Fleet) -> dict[str, Any]:
         | {PROBE: _probe(fleet)},
     }
     if fleet.rules:
-        rules["rules"] = {name: setting.model_dump(exclude_none=True) for name, setting in fleet.rules.items()}
+        rules["rules"] = {name: _said(setting) for name, setting in fleet.rules.items()}
     if fleet.invalid_recipients:
-        rules["invalid_recipients"] = fleet.invalid_recipients.model_dump()
+        rules["invalid_recipients"] = asdict(fleet.invalid_recipients)
     return rules
+
+
+def _said(setting: RuleSetting) -> dict[str, Any]:
+    return {name: value for name, value in asdict(setting).items() if value is not None}
 
 
 def decides_at_end(fleet: Fleet) -> bool:
@@ -118,16 +123,16 @@ def _credential(fleet: Fleet, credential: Credential, limits: tuple[Limit, ...])
     if credential.clients:
         rules["clients"] = credential.clients
     if credential.hours:
-        rules["hours"] = [hours.model_dump() for hours in credential.hours]
+        rules["hours"] = [asdict(hours) for hours in credential.hours]
     if credential.ramp:
-        rules["ramp"] = credential.ramp.model_dump()
+        rules["ramp"] = asdict(credential.ramp)
     return rules
 
 
 def _limit(fleet: Fleet, credential: Credential, limit: Limit) -> dict[str, Any]:
     key = limit.parts if len(limit.parts) > 1 else limit.key
     burst = limit.burst_for(credential.recipients_per_message, fleet.streams[credential.stream].message_size)
-    return limit.model_dump() | {"key": key, "burst": burst}
+    return asdict(limit) | {"key": key, "burst": burst}
 
 
 def _stream(fleet: Fleet, stream: Stream) -> dict[str, Any]:

@@ -25,13 +25,13 @@ def render_fleet(
     *,
     overlay: Path | None = None,
     hosts: Sequence[str] | None = None,
-    compiled: Path | None = None,
+    cache: Path | None = None,
 ) -> dict[str, DesiredHost]:
     """Desired state of ``hosts`` (all by default), by name. Raise TemplateError or SecretsError.
 
-    Compiled templates are kept in the folder ``compiled``, where one is given; they say nothing of any fleet.
+    Compiled templates and roles are kept in the folder ``cache``, where one is given; they say nothing of any fleet.
     """
-    tree = TemplateTree(template_root(), overlay, compiled=compiled)
+    tree = TemplateTree(template_root(), overlay, cache=cache)
     tree.add_filter("override", override_parameters)
     rendering = _Rendering(tree, Common(fleet, ReadSecrets(secrets)))
     return {name: _render_host(rendering, name) for name in hosts or fleet.hosts}

@@ -27,7 +27,8 @@ def template_root() -> Path:
 class TemplateTree:
     """Templates by their path below the root, the overlay's in place of built-in ones of the same path."""
 
-    def __init__(self, root: Path, overlay: Path | None = None, *, compiled: Path | None = None) -> None:
+    def __init__(self, root: Path, overlay: Path | None = None, *, cache: Path | None = None) -> None:
+        self.cache = cache
         self._files = dict(_files_below(root))
         self._targets: dict[str, tuple[tuple[str, str], ...]] = {}
         self._templates: dict[str, jinja2.Template] = {}
@@ -41,7 +42,7 @@ class TemplateTree:
             keep_trailing_newline=True,
             auto_reload=False,
             # Jinja names a compiled template by its path and holds it against a hash of the source.
-            bytecode_cache=jinja2.FileSystemBytecodeCache(str(compiled), "%s") if compiled else None,
+            bytecode_cache=jinja2.FileSystemBytecodeCache(str(cache), "%s") if cache else None,
         )
 
     def _source(self, path: str) -> str | None:

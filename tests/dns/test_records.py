@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import dkim
@@ -77,21 +78,21 @@ def test_applications_find_the_virtual_address(records: tuple[Record, ...]) -> N
 
 
 def test_without_a_virtual_address_applications_find_the_balancers(fleet: Fleet, secrets: Secrets) -> None:
-    balancing = fleet.balancing.model_copy(update={"virtual_address": None})
-    found = records_for(fleet.model_copy(update={"balancing": balancing}), secrets)
+    balancing = replace(fleet.balancing, virtual_address=None)
+    found = records_for(replace(fleet, balancing=balancing), secrets)
     assert values(found, "smtp.lab.test", "A") == ["10.78.0.11", "10.78.0.12"]
 
 
 def test_ipv6_addresses_have_their_own_types(fleet: Fleet, secrets: Secrets) -> None:
-    host = fleet.hosts["control1"].model_copy(update={"address": "2001:db8::1"})
-    found = records_for(fleet.model_copy(update={"hosts": {**fleet.hosts, "control1": host}}), secrets)
+    host = replace(fleet.hosts["control1"], address="2001:db8::1")
+    found = records_for(replace(fleet, hosts={**fleet.hosts, "control1": host}), secrets)
     assert values(found, "control1.lab.test", "AAAA") == ["2001:db8::1"]
     assert values(found, "1" + ".0" * 23 + ".8.b.d.0.1.0.0.2.ip6.arpa", "PTR") == ["control1.lab.test."]
 
 
 def test_an_address_that_mail_leaves_from_is_named_by_its_helo_name_only(fleet: Fleet, secrets: Secrets) -> None:
-    host = fleet.hosts["relay1"].model_copy(update={"address": "10.78.2.1"})
-    found = records_for(fleet.model_copy(update={"hosts": {**fleet.hosts, "relay1": host}}), secrets)
+    host = replace(fleet.hosts["relay1"], address="10.78.2.1")
+    found = records_for(replace(fleet, hosts={**fleet.hosts, "relay1": host}), secrets)
     assert values(found, "1.2.78.10.in-addr.arpa", "PTR") == ["out1.lab.test."]
 
 
@@ -104,8 +105,8 @@ def test_the_feedback_hosts_are_the_mail_exchangers(records: tuple[Record, ...],
 
 
 def test_mail_exchangers_come_in_the_inventorys_order(fleet: Fleet, secrets: Secrets) -> None:
-    more = {f"fb{n}": fleet.hosts["feedback1"].model_copy(update={"address": f"10.78.0.{50 + n}"}) for n in range(11)}
-    found = records_for(fleet.model_copy(update={"hosts": more}), secrets)
+    more = {f"fb{n}": replace(fleet.hosts["feedback1"], address=f"10.78.0.{50 + n}") for n in range(11)}
+    found = records_for(replace(fleet, hosts=more), secrets)
     assert values(found, "shop.test", "MX") == [f"{(n + 1) * 10} fb{n}.lab.test." for n in range(11)]
 
 
@@ -123,21 +124,21 @@ def test_a_helo_name_may_be_used_by_its_own_address(records: tuple[Record, ...])
 
 def test_a_name_never_has_two_spf_records(fleet: Fleet, secrets: Secrets) -> None:
     relay = fleet.hosts["relay1"]
-    sources = [relay.sources[0].model_copy(update={"helo": "bounce.shop.test"}), *relay.sources[1:]]
-    hosts = {**fleet.hosts, "relay1": relay.model_copy(update={"sources": sources})}
-    found = records_for(fleet.model_copy(update={"hosts": hosts}), secrets)
+    sources = [replace(relay.sources[0], helo="bounce.shop.test"), *relay.sources[1:]]
+    hosts = {**fleet.hosts, "relay1": replace(relay, sources=sources)}
+    found = records_for(replace(fleet, hosts=hosts), secrets)
     assert text(found, "bounce.shop.test").startswith("v=spf1 ip4:")
 
 
 def test_sixty_relays_fit_the_limits(fleet: Fleet, secrets: Secrets) -> None:
     source = fleet.hosts["relay1"].sources[0]
     hosts = {
-        f"r{n}": fleet.hosts["relay1"].model_copy(
-            update={"address": f"10.79.{n}.1", "sources": [source.model_copy(update={"address": f"10.79.{n}.9"})]}
+        f"r{n}": replace(
+            fleet.hosts["relay1"], address=f"10.79.{n}.1", sources=[replace(source, address=f"10.79.{n}.9")]
         )
         for n in range(60)
     }
-    found = records_for(fleet.model_copy(update={"hosts": hosts}), secrets)
+    found = records_for(replace(fleet, hosts=hosts), secrets)
     assert text(found, "shop.test").startswith("v=spf1 include:_spf1.lab.test include:_spf2.lab.test")
     assert "ip4:10.79.0.9" in text(found, "_spf1.lab.test")
 
@@ -150,8 +151,8 @@ def test_policies_are_the_inventorys(records: tuple[Record, ...]) -> None:
 def test_the_feedback_domain_consents_to_reports_of_other_domains(fleet: Fleet, secrets: Secrets) -> None:
     consent = "._report._dmarc.feedback."
     assert text(records_for(fleet, secrets), f"shop.test{consent}lab.test") == "v=DMARC1;"
-    domains = fleet.domains.model_copy(update={"feedback": "feedback.shop.test"})
-    found = records_for(fleet.model_copy(update={"domains": domains}), secrets)
+    domains = replace(fleet.domains, feedback="feedback.shop.test")
+    found = records_for(replace(fleet, domains=domains), secrets)
     assert not values(found, f"shop.test{consent}shop.test", "TXT")
     assert text(found, f"news.test{consent}shop.test") == "v=DMARC1;"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import multiprocessing
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -48,7 +49,7 @@ def test_the_names_are_those_that_others_ask_for(fleet: Fleet) -> None:
 
 def test_roles_have_names_that_sql_takes_unquoted(fleet: Fleet) -> None:
     hosts = {"edge-a1": fleet.hosts["edge1"], "feedback-1": fleet.hosts["feedback1"]}
-    roles = database_roles(fleet.model_copy(update={"hosts": hosts}))
+    roles = database_roles(replace(fleet, hosts=hosts))
     assert roles == (
         "writer_edge_a1",
         "writer_feedback_1",
@@ -106,8 +107,8 @@ def test_a_lost_password_brings_a_new_verifier_with_it(fleet: Fleet, lab_secrets
 
 
 def test_a_new_host_gets_its_own_and_nobody_else_anything(fleet: Fleet, lab_secrets: Secrets, now: datetime) -> None:
-    host = fleet.hosts["relay1"].model_copy(update={"address": "10.78.0.20", "sources": []})
-    larger = fleet.model_copy(update={"hosts": {**fleet.hosts, "relay-3": host}})
+    host = replace(fleet.hosts["relay1"], address="10.78.0.20", sources=[])
+    larger = replace(fleet, hosts={**fleet.hosts, "relay-3": host})
     assert set(complete(dict(lab_secrets), larger, now)) == {
         "tls/relay-3/certificate",
         "tls/relay-3/key",
@@ -119,8 +120,8 @@ def test_a_new_host_gets_its_own_and_nobody_else_anything(fleet: Fleet, lab_secr
 
 
 def test_a_host_that_moved_gets_a_new_certificate(fleet: Fleet, lab_secrets: Secrets, now: datetime) -> None:
-    host = fleet.hosts["control1"].model_copy(update={"address": "10.78.0.99"})
-    moved = fleet.model_copy(update={"hosts": {**fleet.hosts, "control1": host}})
+    host = replace(fleet.hosts["control1"], address="10.78.0.99")
+    moved = replace(fleet, hosts={**fleet.hosts, "control1": host})
     made = complete(dict(lab_secrets), moved, now)
     assert set(made) == {"tls/control1/certificate", "tls/control1/key"}
     assert made["tls/control1/key"] != lab_secrets["tls/control1/key"]

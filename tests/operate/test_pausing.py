@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def test_each_kind_says_what_it_is_about(kind: str, value: str, scope: dict[str,
 
 def test_a_stream_that_shares_its_pool_waits_where_it_is_submitted() -> None:
     streams = {**FLEET.streams, "alerts": FLEET.streams["transactional"]}
-    shared = FLEET.model_copy(update={"streams": streams})
+    shared = replace(FLEET, streams=streams)
     found = record_of(Pressed("stream", "transactional", False, "a", "", since=0.0), shared, "1")
     assert found["scope"] == {"streams": ["transactional"]}
     assert found["queued"] == {"submission": {"credential": ["shop", "trickle"]}}

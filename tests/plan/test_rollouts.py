@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def test_never_two_hosts_of_a_role_at_once_and_never_a_host_drained_at_nobody(ho
 def _fleet(case: Mapping[str, Any]) -> Fleet:
     fleet = load_fleet(INVENTORY / f"{case['fleet']}.yml")
     hosts = {name: host for name, host in fleet.hosts.items() if name not in case.get("without", ())}
-    return fleet.model_copy(update={"hosts": hosts})
+    return replace(fleet, hosts=hosts)
 
 
 def _plan(host: str, value: Mapping[str, Any]) -> HostPlan:

@@ -12,16 +12,16 @@ from smtpctl.render.roles import FirewallRule
 @pytest.mark.parametrize(
     ("rule", "expected"),
     [
-        ({"parties": ["anywhere"], "ports": [25]}, ["tcp dport { 25 } accept"]),
-        ({"parties": ["anywhere"], "ports": [587, 465]}, ["tcp dport { 465, 587 } accept"]),
+        (FirewallRule(parties=["anywhere"], ports=[25]), ["tcp dport { 25 } accept"]),
+        (FirewallRule(parties=["anywhere"], ports=[587, 465]), ["tcp dport { 465, 587 } accept"]),
         (
-            {"parties": ["anywhere"], "ports": [53], "protocol": "udp", "user": "unbound"},
+            FirewallRule(parties=["anywhere"], ports=[53], protocol="udp", user="unbound"),
             ['meta skuid "unbound" udp dport { 53 } accept'],
         ),
     ],
 )
-def test_a_rule_for_anywhere_names_no_address(reference: Fleet, rule: dict[str, object], expected: list[str]) -> None:
-    assert list(rule_lines(reference, [FirewallRule.model_validate(rule)], direction="saddr")) == expected
+def test_a_rule_for_anywhere_names_no_address(reference: Fleet, rule: FirewallRule, expected: list[str]) -> None:
+    assert list(rule_lines(reference, [rule], direction="saddr")) == expected
 
 
 def test_a_role_stands_for_the_addresses_of_its_hosts(reference: Fleet) -> None:

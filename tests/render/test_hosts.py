@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -67,7 +68,7 @@ def test_compiled_templates_render_the_same_and_notice_a_change(
         template.write_text(text)
         fresh = render_fleet(reference, no_secrets, overlay=overlay, hosts=["relay1"])
         for _ in range(2):
-            again = render_fleet(reference, no_secrets, overlay=overlay, hosts=["relay1"], compiled=compiled)
+            again = render_fleet(reference, no_secrets, overlay=overlay, hosts=["relay1"], cache=compiled)
             assert again == fresh
         assert fresh["relay1"].files["/etc/resolv.conf"].content.decode() == text
     assert any(compiled.iterdir())
@@ -92,9 +93,7 @@ def test_a_mistake_in_a_template_names_file_and_line(reference: Fleet, no_secret
 
 
 def test_extra_parameters_reach_their_instance_and_replace_ours(reference: Fleet, no_secrets: Secrets) -> None:
-    changed = reference.model_copy(
-        update={"parameters": {"submission": {"message_size_limit": "1000", "smtpd_timeout": "10s"}}}
-    )
+    changed = replace(reference, parameters={"submission": {"message_size_limit": "1000", "smtpd_timeout": "10s"}})
     host = render_fleet(changed, no_secrets, hosts=["edge1"])["edge1"]
     main_cf = host.files["/etc/postfix-submission/main.cf"].content.decode()
     assert "message_size_limit = 1000\n" in main_cf

@@ -28,6 +28,9 @@ _PLAYBOOK = """
 - hosts: all
   gather_facts: false
   tasks:
+    - name: folders
+      ansible.builtin.command: "mkdir -p {{ folders | join(' ') }}"
+      when: make_folders is defined
     - name: descriptions of users
       ansible.builtin.copy: &copy
         src: "{{ item.source }}"
@@ -41,9 +44,6 @@ _PLAYBOOK = """
     - name: users
       ansible.builtin.command: systemd-sysusers
       when: first is changed
-    - name: folders
-      ansible.builtin.command: "mkdir -p {{ folders | join(' ') }}"
-      when: make_folders is defined
     - name: files
       ansible.builtin.copy: *copy
       loop: "{{ managed | rejectattr('first') }}"
