@@ -93,7 +93,8 @@ def tail(as_json: bool, database: str | None, inventory: Path) -> None:
 @_json_option
 @database_options
 def stats(hours: int, as_json: bool, database: str | None, inventory: Path) -> None:
-    """Count attempts by stream, provider and status, with the median and 99th percentile of the delay."""
+    """Count attempts towards the outside by stream, provider and status, with the median and 99th percentile of the
+    delay of what was sent (within 5 percent)."""
     with ledger_reader(database, inventory) as reader:
         rows = reader.stats(datetime.now(UTC) - timedelta(hours=hours))
     if as_json:
@@ -101,7 +102,7 @@ def stats(hours: int, as_json: bool, database: str | None, inventory: Path) -> N
         return
     click.echo(f"{'stream':<16} {'provider':<16} {'status':<12} {'attempts':>9} {'median':>9} {'p99':>9}")
     for row in rows:
-        median, high = (f"{row[name] or 0:.2f} s" for name in ("delay_median", "delay_p99"))
+        median, high = ("-" if row[name] is None else f"{row[name]:.2f} s" for name in ("delay_median", "delay_p99"))
         click.echo(
             f"{row['stream']:<16} {row['provider']:<16} {row['status']:<12} {row['attempts']:>9} {median:>9} {high:>9}"
         )

@@ -42,6 +42,7 @@ def import_(files: tuple[Path, ...], database: str | None, host: str | None, tim
     from smtpctl.intake.importing import Importer, host_of, labels_of_no_fleet, sources_of
     from smtpctl.ledger.connection import connect
     from smtpctl.ledger.server import OwnServer, state_folder
+    from smtpctl.ledger.sums import sum_up
 
     zone = _zone(timezone)
     sources = sources_of(files, zone)
@@ -56,6 +57,7 @@ def import_(files: tuple[Path, ...], database: str | None, host: str | None, tim
         importer = Importer(connection, host or host_of(sources[0]), labels_of_no_fleet(), zone, say)
         progress = importer.run(sources)
         connection.execute("ANALYZE ledger.subjects, ledger.messages, ledger.deliveries, ledger.events")
+        sum_up(connection)
     say.end()
     seconds = time.monotonic() - started
     known = f", {progress.skipped_files} files had nothing new" if progress.skipped_files else ""

@@ -15,7 +15,8 @@ from smtpctl.cli.ledger_access import database_options, ledger_reader
 from smtpctl.cli.output import JSON_VERSION, print_json
 from smtpctl.errors import UsageError
 
-_COLUMNS = {
+#: What may be counted -> its column.
+COLUMNS = {
     "domains": "domain",
     "providers": "provider",
     "replies": "reply",
@@ -24,6 +25,7 @@ _COLUMNS = {
     "relays": "relay_name",
     "pools": "pool",
     "streams": "stream",
+    "credentials": "credential",
     "hosts": "host",
 }
 
@@ -93,7 +95,7 @@ def search(limit: int, after: str | None, form: str, database: str | None, inven
 
 
 @click.command()
-@click.argument("what", type=click.Choice(list(_COLUMNS)))
+@click.argument("what", type=click.Choice(list(COLUMNS)))
 @click.option("--since", type=Moment(), default="24h", show_default=True, help="A time, or how long ago.")
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 1000))
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
@@ -101,7 +103,7 @@ def search(limit: int, after: str | None, form: str, database: str | None, inven
 def top(what: str, since: datetime, limit: int, as_json: bool, database: str | None, inventory: Path) -> None:
     """Show the most frequent domains, providers, replies, … of attempts towards the outside.
 
-    Replies, categories and codes are those of failed attempts.
+    Replies, categories and codes are those of failed attempts. Whole hours count; for domains, whole days (UTC).
 
     \b
     Examples:
@@ -109,7 +111,7 @@ def top(what: str, since: datetime, limit: int, as_json: bool, database: str | N
       smtpctl ledger top domains --limit 50 --json
     """
     with ledger_reader(database, inventory) as reader:
-        rows = reader.top(_COLUMNS[what], since, limit)
+        rows = reader.top(COLUMNS[what], since, limit)
     if as_json:
         print_json({"top": rows})
         return

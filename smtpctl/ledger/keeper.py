@@ -1,7 +1,7 @@
-"""The control host's own program for the ledger: schema, keys to seal with, days ahead, retention.
+"""The control host's own program for the ledger: schema, keys to seal with, days ahead, sums, retention.
 
     python3 ledger.pyz migrate       the schema, and in a private ledger the keys that are missing
-    python3 ledger.pyz maintain      days ahead, what is older than it may be, and a file that tells Prometheus so
+    python3 ledger.pyz maintain      days ahead, sums, what is older than it may be, and a file that tells Prometheus so
     python3 ledger.pyz keys          the key store, asked by the controller: a JSON request in, a JSON answer out
 
 Runs as the database's superuser over its Unix socket. The key store's files are sealed for the controller; this program
@@ -22,6 +22,7 @@ from smtpctl.ledger.connection import Connection, connect
 from smtpctl.ledger.keystore import Folder, make_keys
 from smtpctl.ledger.migrations import migrate
 from smtpctl.ledger.seal import BUCKETS
+from smtpctl.ledger.sums import sum_up
 
 _DAYS_AHEAD = 7
 _METRICS = (
@@ -67,9 +68,10 @@ def complete_keys(connection: Connection, store: Folder, reading: bytes) -> None
 
 
 def maintain(connection: Connection, config: dict[str, Any]) -> None:
-    """Days ahead, what is too old, and the file of metrics."""
+    """Days ahead, sums of closed hours, what is too old, and the file of metrics."""
     migrate(connection, "post")
     connection.execute("SELECT ledger.make_days(%s)", (_DAYS_AHEAD,))
+    sum_up(connection)
     for name, seconds in config["retention"].items():
         connection.execute("SELECT ledger.retain(%s, make_interval(secs => %s))", (name, seconds))
     rows = connection.execute(

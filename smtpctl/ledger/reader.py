@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 
@@ -25,6 +25,16 @@ from smtpctl.ledger.texts import texts_in, with_texts
 from smtpctl.ledger.tokens import Hider, LookupKey, hashes_in, lookups, revealed
 
 _QUEUE_ID = re.compile(r"[0-9A-F]{6,26}|[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{10,20}z[0-9A-Za-z]{1,16}")
+
+#: What is counted -> the statement and the view that count it; everything else is counted row by row.
+_TOP = {
+    "domain": ("top_domains", "bounce_rates"),
+    **dict.fromkeys(("provider", "pool", "stream", "credential"), ("top", "hourly")),
+    **dict.fromkeys(("reply", "category", "dsn"), ("top", "replies")),
+}
+
+#: After every row, those of a host whose clock is wrong too.
+_NEVER = datetime(9000, 1, 1, tzinfo=UTC)
 
 Value = TypeVar("Value")
 
@@ -189,16 +199,36 @@ class Reader:
                 return []
         values = {name: getattr(wanted, name) for name in Search.__dataclass_fields__}
         before_at, before_id = before or (None, None)
-        place = {"subject": subject, "before_at": before_at, "before_id": before_id, "rows": rows}
-        return self.revealed(self._ask(dict, "search", **(values | place)))
+        values |= {"subject": subject, "before_at": before_at, "before_id": before_id}
+        found: list[dict[str, Any]] = []
+        for since, until in self._windows(wanted.since, wanted.until, before_at):
+            place = {"since": since, "until": until, "rows": rows - len(found)}
+            found += self._ask(dict, "search", **(values | place))
+            if len(found) >= rows:
+                break
+        return self.revealed(found)
+
+    def _windows(
+        self, since: datetime | None, until: datetime | None, before: datetime | None
+    ) -> Iterator[tuple[datetime, datetime]]:
+        """Spans of time from the latest to the oldest rows, each longer than the one before: what is frequent is found
+        in the first, and what is rare takes no more than twice as long as one look at everything."""
+        ((first,),) = self._ask(tuple, "first_day")
+        begin = max(filter(None, (since, first)), default=datetime.now(UTC))
+        end = min(until or _NEVER, _NEVER if before is None else before + timedelta(microseconds=1))
+        after, span = min(end, datetime.now(UTC)), timedelta(hours=1)
+        while end > begin:
+            after = max(begin, after - span)
+            yield after, end
+            end, span = after, span * 2
 
     def top(self, what: str, since: datetime, rows: int) -> list[dict[str, Any]]:
-        """The most frequent values of a column of ``ledger.outgoing``; of replies and categories, those of failures."""
-        failed = what in ("reply", "category", "dsn")
-        query = statement("top").format(what=sql.Identifier(what))
-        values = {"since": since, "rows": rows, "failed": failed}
+        """The most frequent values of a column of what went towards the outside; of replies, categories and codes those
+        of failures. Since the begin of the hour; for domains, of the day (UTC)."""
+        name, view = _TOP.get(what, ("top_rows", "outgoing"))
+        query = statement(name).format(what=sql.Identifier(what), view=sql.Identifier("ledger", view))
         with self._connection.cursor(row_factory=dict_row) as cursor:
-            return cursor.execute(query, values).fetchall()
+            return cursor.execute(query, {"since": since, "rows": rows}).fetchall()
 
     def _of_messages(self, seeds: Iterable[int], last: int) -> Answer:
         return Answer(Gathering(self._ask).journeys(seeds)[:last], [])
@@ -223,4 +253,5 @@ class Reader:
         """The rows that a named statement gives, as values of ``kind``: tuple, dict, or a class with those fields."""
         factories: dict[type, RowFactory[Any]] = {tuple: tuple_row, dict: dict_row}
         with self._connection.cursor(row_factory=factories.get(kind) or class_row(kind)) as cursor:
-            return cursor.execute(statement(name), values).fetchall()
+            # planned for these values: conditions that are not named, and days that are out of time, fall away
+            return cursor.execute(statement(name), values, prepare=False).fetchall()

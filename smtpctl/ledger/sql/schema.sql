@@ -54,6 +54,7 @@ CREATE TABLE IF NOT EXISTS subjects (
   CONSTRAINT subjects_known CHECK (address IS NOT NULL OR lookup IS NOT NULL AND lookup_key IS NOT NULL)
 );
 CREATE INDEX IF NOT EXISTS subjects_domain ON subjects (domain);
+CREATE INDEX IF NOT EXISTS subjects_first_seen ON subjects USING brin (first_seen);
 CREATE INDEX IF NOT EXISTS subjects_seal_key ON subjects (seal_key) WHERE seal_key IS NOT NULL;
 COMMENT ON TABLE subjects IS 'Every address once: recipients, senders, report addresses. Lower case.';
 COMMENT ON COLUMN subjects.address IS 'In clear; null in a private ledger.';
@@ -161,10 +162,12 @@ CREATE TABLE IF NOT EXISTS deliveries (
   category            text
 ) PARTITION BY RANGE (at);
 -- A row is found by its message or recipient. Its number only orders rows as they came (a BRIN index is enough for that),
--- and is given once: no b-tree has to prove it for every row.
-CREATE INDEX IF NOT EXISTS deliveries_id ON deliveries USING brin (id);
+-- and is given once: no b-tree has to prove it for every row. Hosts write between each other, so a block has numbers of
+-- several sources: hence minmax_multi.
+CREATE INDEX IF NOT EXISTS deliveries_order ON deliveries USING brin (id int8_minmax_multi_ops, at);
 CREATE INDEX IF NOT EXISTS deliveries_message ON deliveries (message);
 CREATE INDEX IF NOT EXISTS deliveries_recipient ON deliveries (recipient, at);
+CREATE INDEX IF NOT EXISTS deliveries_original ON deliveries (original_recipient, at) WHERE original_recipient IS NOT NULL;
 CREATE INDEX IF NOT EXISTS deliveries_queued_as ON deliveries (queued_as) WHERE queued_as IS NOT NULL;
 COMMENT ON TABLE deliveries IS 'One attempt to hand one recipient on, as the log line says it.';
 COMMENT ON COLUMN deliveries.status IS 'sent, deferred, bounced, expired, …: Postfix''s word. deliverable and undeliverable are probes, not mail.';
@@ -186,7 +189,7 @@ CREATE TABLE IF NOT EXISTS events (
   recipient  bigint,
   detail     jsonb NOT NULL DEFAULT '{}'
 ) PARTITION BY RANGE (at);
-CREATE INDEX IF NOT EXISTS events_id ON events USING brin (id);
+CREATE INDEX IF NOT EXISTS events_order ON events USING brin (id int8_minmax_multi_ops, at);
 CREATE INDEX IF NOT EXISTS events_message ON events (message) WHERE message IS NOT NULL;
 CREATE INDEX IF NOT EXISTS events_recipient ON events (recipient, at) WHERE recipient IS NOT NULL;
 CREATE INDEX IF NOT EXISTS events_sender ON events (sender, at) WHERE sender IS NOT NULL;
@@ -303,13 +306,84 @@ CREATE TABLE IF NOT EXISTS acknowledgements (
 );
 COMMENT ON TABLE acknowledgements IS 'Who has seen an incident; it is open again when it happens after that.';
 
+-- Sums: what closed hours come to, so that a question about months reads thousands of rows and not millions -------------
+-- Kept by `sum_up`; each attempt is in them once, or in what the views add for the hours that are not closed yet.
+
+CREATE TABLE IF NOT EXISTS summed (
+  source   integer PRIMARY KEY,
+  next_id  bigint NOT NULL
+);
+COMMENT ON TABLE summed IS 'Attempts of a source whose id is below next_id are in the sums.';
+
+CREATE TABLE IF NOT EXISTS summed_before (
+  before  timestamptz NOT NULL
+);
+COMMENT ON TABLE summed_before IS 'One row: views look for attempts that are in no sum from this moment on.';
+
+CREATE TABLE IF NOT EXISTS traffic_sums (
+  hour        timestamptz NOT NULL,
+  stream      text,
+  pool        text,
+  provider    text,
+  credential  text,
+  status      text NOT NULL,
+  attempts    bigint NOT NULL,
+  CONSTRAINT traffic_sums_key UNIQUE NULLS NOT DISTINCT (hour, stream, pool, provider, credential, status)
+);
+COMMENT ON TABLE traffic_sums IS 'Attempts by hour, for the view hourly.';
+
+CREATE TABLE IF NOT EXISTS domain_sums (
+  day        timestamptz NOT NULL,
+  stream     text,
+  pool       text,
+  provider   text,
+  domain     text NOT NULL,
+  delivered  bigint NOT NULL,
+  deferred   bigint NOT NULL,
+  bounced    bigint NOT NULL,
+  hard       bigint NOT NULL,
+  CONSTRAINT domain_sums_key UNIQUE NULLS NOT DISTINCT (day, domain, stream, pool, provider)
+);
+COMMENT ON TABLE domain_sums IS 'Attempts by day (UTC) and domain, for the view bounce_rates.';
+
+CREATE TABLE IF NOT EXISTS failure_sums (
+  hour        timestamptz NOT NULL,
+  stream      text,
+  pool        text,
+  provider    text,
+  status      text NOT NULL,
+  hardness    text,
+  category    text,
+  dsn         text,
+  reply       text NOT NULL,
+  attempts    bigint NOT NULL,
+  CONSTRAINT failure_sums_key
+    UNIQUE NULLS NOT DISTINCT (hour, stream, pool, provider, status, hardness, category, dsn, reply)
+);
+COMMENT ON TABLE failure_sums IS 'Failed attempts by hour and reply, for the views failures and replies.';
+
+CREATE TABLE IF NOT EXISTS delay_sums (
+  hour       timestamptz NOT NULL,
+  stream     text,
+  provider   text,
+  bucket     smallint NOT NULL,
+  delivered  bigint NOT NULL,
+  CONSTRAINT delay_sums_key UNIQUE NULLS NOT DISTINCT (hour, stream, provider, bucket)
+);
+COMMENT ON TABLE delay_sums IS 'Deliveries by hour and rounded delay, for the views delays and latencies.';
+
+CREATE TABLE IF NOT EXISTS leaving (
+  subject  bigint PRIMARY KEY
+);
+COMMENT ON TABLE leaving IS 'Subjects whom a row named that retention removed; perhaps nothing names them any more.';
+
 CREATE TABLE IF NOT EXISTS migrations (
   name        text PRIMARY KEY,
   applied_at  timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE migrations IS 'Which changes of tables this database has.';
 INSERT INTO migrations (name) VALUES ('0001_tables_pre.sql'), ('0002_sealed_subjects_pre.sql'),
-  ('0003_acknowledged_incidents_pre.sql') ON CONFLICT DO NOTHING;
+  ('0003_acknowledged_incidents_pre.sql'), ('0004_sums_pre.sql') ON CONFLICT DO NOTHING;
 
 -- Routines: everything from here on is replaced as a whole ---------------------------------------------------------------
 
@@ -461,27 +535,17 @@ BEGIN
   CASE class
     WHEN 'deliveries' THEN gone := drop_days(keep);
     WHEN 'reports' THEN
-      WITH bounced AS (DELETE FROM bounces WHERE received_at < now() - keep RETURNING 1),
-           complained AS (DELETE FROM complaints WHERE received_at < now() - keep RETURNING 1)
-      SELECT (SELECT count(*) FROM bounced) + (SELECT count(*) FROM complained) INTO gone;
+      WITH removed AS (
+        DELETE FROM bounces WHERE received_at < now() - keep RETURNING recipient), complained AS (
+        DELETE FROM complaints WHERE received_at < now() - keep RETURNING recipient), named AS (
+        SELECT recipient FROM removed UNION ALL SELECT recipient FROM complained), noted AS (
+        INSERT INTO leaving SELECT DISTINCT recipient FROM named WHERE recipient IS NOT NULL ON CONFLICT DO NOTHING)
+      SELECT count(*) FROM named INTO gone;
     WHEN 'samples' THEN
       WITH mails AS (DELETE FROM unclassified_mails WHERE received_at < now() - keep RETURNING 1),
            lines AS (DELETE FROM unknown_lines WHERE last_at < now() - keep RETURNING 1)
       SELECT (SELECT count(*) FROM mails) + (SELECT count(*) FROM lines) INTO gone;
-    WHEN 'subjects' THEN
-      WITH forgotten AS (
-        DELETE FROM subjects AS candidate
-        WHERE first_seen < now() - keep AND coalesce(erased_at, '-infinity') < now() - keep
-          AND NOT EXISTS (SELECT FROM deliveries WHERE recipient = candidate.id)
-          AND NOT EXISTS (SELECT FROM deliveries WHERE original_recipient = candidate.id)
-          AND NOT EXISTS (SELECT FROM messages WHERE sender = candidate.id)
-          AND NOT EXISTS (SELECT FROM events WHERE recipient = candidate.id)
-          AND NOT EXISTS (SELECT FROM events WHERE sender = candidate.id)
-          AND NOT EXISTS (SELECT FROM bounces WHERE recipient = candidate.id)
-          AND NOT EXISTS (SELECT FROM complaints WHERE recipient = candidate.id)
-          AND NOT EXISTS (SELECT FROM suppressions WHERE recipient = candidate.id)
-        RETURNING 1)
-      SELECT count(*) FROM forgotten INTO gone;
+    WHEN 'subjects' THEN gone := forget_subjects(keep);
   END CASE;
   INSERT INTO retention VALUES (class, keep, now(), gone)
     ON CONFLICT ON CONSTRAINT retention_pkey DO UPDATE SET kept = EXCLUDED.kept, ran_at = EXCLUDED.ran_at, removed = EXCLUDED.removed;
@@ -489,11 +553,42 @@ BEGIN
 END
 $$;
 
--- Drop the days that ended before `keep`. Return the number of partitions.
+-- Remove subjects that nothing names any more. Asked are only those that may have become so: whom a row named that is
+-- gone (`leaving`), and those that have come of age since the last time. Each is looked up in indexes.
+CREATE OR REPLACE FUNCTION forget_subjects(keep interval) RETURNS bigint
+LANGUAGE plpgsql SET search_path = ledger, pg_temp
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off AS $$
+DECLARE
+  gone bigint;
+  of_age constant timestamptz := now() - keep;
+  before constant timestamptz := coalesce((SELECT ran_at - kept FROM retention WHERE class = 'subjects'), '-infinity');
+BEGIN
+  INSERT INTO leaving SELECT id FROM subjects WHERE first_seen >= before AND first_seen < of_age ON CONFLICT DO NOTHING;
+  DELETE FROM leaving
+  WHERE EXISTS (SELECT FROM deliveries WHERE recipient = subject)
+     OR EXISTS (SELECT FROM deliveries WHERE original_recipient = subject)
+     OR EXISTS (SELECT FROM messages WHERE sender = subject)
+     OR EXISTS (SELECT FROM events WHERE recipient = subject)
+     OR EXISTS (SELECT FROM events WHERE sender = subject)
+     OR EXISTS (SELECT FROM bounces WHERE recipient = subject)
+     OR EXISTS (SELECT FROM complaints WHERE recipient = subject)
+     OR EXISTS (SELECT FROM suppressions WHERE recipient = subject);
+  -- Who was erased stays known for a while: lines may still come. One that has just been met may be about to be named.
+  WITH forgotten AS (
+    DELETE FROM subjects USING leaving
+    WHERE id = subject AND first_seen < of_age AND coalesce(erased_at, '-infinity') < of_age RETURNING 1)
+  SELECT count(*) FROM forgotten INTO gone;
+  DELETE FROM leaving WHERE NOT EXISTS (SELECT FROM subjects WHERE id = subject);
+  RETURN gone;
+END
+$$;
+
+-- Drop the days that ended before `keep`, and their sums. Return the number of partitions.
 CREATE OR REPLACE FUNCTION drop_days(keep interval) RETURNS bigint
 LANGUAGE plpgsql SET search_path = ledger, pg_temp AS $$
 DECLARE
   child text;
+  naming text;
   dropped bigint := 0;
   limit_day constant date := ((now() - keep) AT TIME ZONE 'UTC')::date;
 BEGIN
@@ -504,9 +599,19 @@ BEGIN
     WHERE parent.relnamespace = 'ledger'::regnamespace AND relation.relname ~ '_[0-9]{8}$'
       AND to_date(right(relation.relname, 8), 'YYYYMMDD') < limit_day
   LOOP
+    FOREACH naming IN ARRAY CASE split_part(child, '_', 1) WHEN 'deliveries' THEN ARRAY['recipient', 'original_recipient']
+                                                         WHEN 'messages' THEN ARRAY['sender']
+                                                         ELSE ARRAY['sender', 'recipient'] END LOOP
+      EXECUTE format('INSERT INTO leaving SELECT DISTINCT %1$I FROM ledger.%2$I WHERE %1$I IS NOT NULL ON CONFLICT DO NOTHING',
+                     naming, child);
+    END LOOP;
     EXECUTE format('DROP TABLE ledger.%I', child);
     dropped := dropped + 1;
   END LOOP;
+  DELETE FROM traffic_sums WHERE hour < limit_day::timestamp AT TIME ZONE 'UTC';
+  DELETE FROM failure_sums WHERE hour < limit_day::timestamp AT TIME ZONE 'UTC';
+  DELETE FROM delay_sums WHERE hour < limit_day::timestamp AT TIME ZONE 'UTC';
+  DELETE FROM domain_sums WHERE day < limit_day::timestamp AT TIME ZONE 'UTC';
   RETURN dropped;
 END
 $$;
@@ -571,6 +676,9 @@ $$;
 
 -- Attempts to hand a recipient to somebody outside the fleet: what hosts hand to each other is left out, so that a
 -- recipient counts once. Probes (deliverable, undeliverable) are no mail.
+-- Dropped first: their columns may have changed.
+DROP VIEW IF EXISTS hourly, bounce_rates, replies, failures, delays, latencies, unsummed, unsummed_attributed, attributed, outgoing CASCADE;
+
 CREATE OR REPLACE VIEW outgoing AS
 SELECT id, at, message, host, instance, pool, stream, domain, provider, transport, source_address, relay_name,
        relay_address, delay, delay_queue, delay_manager, delay_connect, delay_transfer, tls, status, dsn, reply_code,
@@ -580,25 +688,161 @@ WHERE role IS DISTINCT FROM 'submission' AND role IS DISTINCT FROM 'feedback'
   AND status NOT IN ('deliverable', 'undeliverable', 'undeliverable-but-not-cached');
 COMMENT ON VIEW outgoing IS 'Attempts towards the outside, with addresses taken out of the replies.';
 
-CREATE OR REPLACE VIEW hourly AS
-SELECT date_trunc('hour', at) AS hour, stream, pool, provider, status, count(*) AS attempts,
-       count(DISTINCT message) AS messages, sum(delay_transfer) AS seconds_transferring
-FROM outgoing GROUP BY 1, 2, 3, 4, 5;
-COMMENT ON VIEW hourly IS 'Traffic by hour, stream, pool, provider and status.';
+-- Attempts with the credential that their message was submitted with. A relay does not log it: there the message has the
+-- Message-ID of one that a submission host took in before. Postfix counts `delay` from when the message came to it.
+CREATE OR REPLACE VIEW attributed AS
+SELECT outgoing.*, coalesce(own.credential, submitted.credential) AS credential
+FROM outgoing
+LEFT JOIN messages AS own
+  ON own.id = outgoing.message
+  AND own.started_at BETWEEN outgoing.at - make_interval(secs => coalesce(outgoing.delay, 432000) + 600)
+                         AND outgoing.at + interval '10 minutes'
+LEFT JOIN LATERAL (
+  SELECT credential FROM messages
+  WHERE message_id = own.message_id AND credential IS NOT NULL
+    AND started_at BETWEEN own.started_at - interval '5 days' AND own.started_at + interval '10 minutes'
+  LIMIT 1) AS submitted ON own.credential IS NULL;
+COMMENT ON VIEW attributed IS 'The view outgoing, and what each message was submitted with.';
 
-CREATE OR REPLACE VIEW latencies AS
-SELECT date_trunc('hour', at) AS hour, stream, provider, count(*) AS delivered,
-       percentile_cont(0.5) WITHIN GROUP (ORDER BY delay) AS median,
-       percentile_cont(0.9) WITHIN GROUP (ORDER BY delay) AS p90,
-       percentile_cont(0.99) WITHIN GROUP (ORDER BY delay) AS p99
-FROM outgoing WHERE status = 'sent' GROUP BY 1, 2, 3;
-COMMENT ON VIEW latencies IS 'Seconds in the last queue until the provider took the message.';
+-- Attempts that are in no sum yet: those of the last hour or two.
+CREATE OR REPLACE FUNCTION unsummed_since() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE
+RETURN coalesce((SELECT min(before) FROM summed_before), '-infinity');
 
-CREATE OR REPLACE VIEW failures AS
-SELECT date_trunc('hour', at) AS hour, stream, provider, status, hardness, category, dsn, count(*) AS attempts,
-       count(DISTINCT message) AS messages, min(reply) AS example
-FROM outgoing WHERE status <> 'sent' GROUP BY 1, 2, 3, 4, 5, 6, 7;
-COMMENT ON VIEW failures IS 'Why attempts fail: category, enhanced status code, and one of the replies.';
+CREATE OR REPLACE VIEW unsummed AS
+SELECT outgoing.* FROM outgoing LEFT JOIN summed ON summed.source = id >> 40
+WHERE at >= ledger.unsummed_since() AND id >= coalesce(next_id, 0);
+
+CREATE OR REPLACE VIEW unsummed_attributed AS
+SELECT attributed.* FROM attributed LEFT JOIN summed ON summed.source = id >> 40
+WHERE at >= ledger.unsummed_since() AND id >= coalesce(next_id, 0);
+
+-- What is the same in replies that mean the same: without addresses, and without words that hold a digit and are long
+-- enough to be an IP address, a queue id or a session. Status codes stay.
+CREATE OR REPLACE FUNCTION reply_shape(reply text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN left(regexp_replace(left(reply, 600), '(?!(?:\d{3}[- ]?#?)?\d\.\d+\.\d+\M)\m(?=[[:alpha:]_.:=+-]*\d)[\w.:=+-]{7,}', '…', 'g'), 200);
+
+-- A delay, rounded to a tenth of itself: within 5 % of what it was.
+CREATE OR REPLACE FUNCTION delay_bucket(delay real) RETURNS smallint LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN round(ln(greatest(delay, 0.01)::float8) / ln(1.1::float8))::smallint;
+CREATE OR REPLACE FUNCTION delay_of(bucket smallint) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN round((1.1 ^ bucket)::numeric, CASE WHEN bucket < 25 THEN 3 ELSE 1 END)::float8;
+
+CREATE VIEW hourly AS
+SELECT hour, stream, pool, provider, credential, status, attempts FROM traffic_sums
+UNION ALL
+SELECT date_trunc('hour', at, 'UTC'), stream, pool, provider, credential, status, count(*)
+FROM unsummed_attributed GROUP BY 1, 2, 3, 4, 5, 6;
+COMMENT ON VIEW hourly IS 'Traffic: attempts by hour, stream, pool, provider, credential and status.';
+
+CREATE VIEW bounce_rates AS
+SELECT day, stream, pool, provider, domain, delivered, deferred, bounced, hard,
+       round(100.0 * bounced / nullif(delivered + bounced, 0), 2) AS percent
+FROM (
+  SELECT day, stream, pool, provider, domain, delivered, deferred, bounced, hard FROM domain_sums
+  WHERE day < date_trunc('day', ledger.unsummed_since(), 'UTC')
+  UNION ALL
+  SELECT day, stream, pool, provider, domain, sum(delivered)::bigint, sum(deferred)::bigint, sum(bounced)::bigint, sum(hard)::bigint
+  FROM (
+    SELECT day, stream, pool, provider, domain, delivered, deferred, bounced, hard FROM domain_sums
+    WHERE day >= date_trunc('day', ledger.unsummed_since(), 'UTC')
+    UNION ALL
+    SELECT date_trunc('day', at, 'UTC'), stream, pool, provider, domain, (status = 'sent')::integer,
+           (status = 'deferred')::integer, (status NOT IN ('sent', 'deferred'))::integer, coalesce(hardness = 'hard' AND status <> 'deferred', false)::integer
+    FROM unsummed) AS today
+  GROUP BY 1, 2, 3, 4, 5) AS days;
+COMMENT ON VIEW bounce_rates IS 'Attempts by day (UTC) and domain: how many ended well, were deferred, bounced, and percent bounced of those that ended.';
+
+CREATE VIEW replies AS
+SELECT hour, stream, pool, provider, status, hardness, category, dsn, reply, attempts FROM failure_sums
+UNION ALL
+SELECT date_trunc('hour', at, 'UTC'), stream, pool, provider, status, hardness, category, dsn, ledger.reply_shape(coalesce(reply, '')), count(*)
+FROM unsummed WHERE status <> 'sent' GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9;
+COMMENT ON VIEW replies IS 'Failed attempts by hour and reply; what differs in replies that mean the same is … there.';
+
+CREATE VIEW failures AS
+SELECT hour, stream, pool, provider, status, hardness, category, dsn, sum(attempts)::bigint AS attempts, min(reply) AS example
+FROM replies GROUP BY 1, 2, 3, 4, 5, 6, 7, 8;
+COMMENT ON VIEW failures IS 'Why attempts fail or are deferred, by hour: category, enhanced status code, and one of the replies.';
+
+CREATE VIEW delays AS
+SELECT hour, stream, provider, ledger.delay_of(bucket) AS seconds, delivered FROM delay_sums
+UNION ALL
+SELECT date_trunc('hour', at, 'UTC'), stream, provider, ledger.delay_of(ledger.delay_bucket(delay)), count(*)
+FROM unsummed WHERE status = 'sent' AND delay IS NOT NULL GROUP BY 1, 2, 3, 4;
+COMMENT ON VIEW delays IS 'Deliveries by hour and seconds from the last queue''s begin to the provider''s yes, rounded to within 5 %.';
+
+CREATE VIEW latencies AS
+SELECT hour, stream, provider, max(total)::bigint AS delivered, min(seconds) FILTER (WHERE running >= 0.5 * total) AS median,
+       min(seconds) FILTER (WHERE running >= 0.9 * total) AS p90, min(seconds) FILTER (WHERE running >= 0.99 * total) AS p99
+FROM (
+  SELECT hour, stream, provider, seconds, sum(delivered) OVER (of_hour ORDER BY seconds) AS running, sum(delivered) OVER of_hour AS total
+  FROM delays WINDOW of_hour AS (PARTITION BY hour, stream, provider)) AS counted
+GROUP BY 1, 2, 3;
+COMMENT ON VIEW latencies IS 'Seconds in the last queue until the provider took the message, by hour: percentiles, within 5 %.';
+
+-- Keeping the sums -----------------------------------------------------------------------------------------------------
+
+-- Add attempts to the sums, at most `most` numbers of each source; return whether there is more to do. What was logged from
+-- `before` on waits, so that the log of another host, which knows the credential, may still come; `infinity` where
+-- everything is in. Only the first row that waits holds up those after it, so nothing is summed out of its turn; one from
+-- the future holds up none.
+CREATE OR REPLACE FUNCTION sum_up(before timestamptz, most bigint DEFAULT 1000000) RETURNS boolean
+LANGUAGE plpgsql SET search_path = ledger, pg_temp AS $$
+DECLARE
+  reading record;
+  following bigint;
+  left_over boolean := false;
+BEGIN
+  PERFORM pg_advisory_xact_lock(hashtext('ledger.summed'));
+  FOR reading IN
+    SELECT sources.id AS source, coalesce(next_id, (sources.id::bigint << 40) + 1) AS first,
+           (sources.id::bigint << 40) + next_row AS following
+    FROM sources LEFT JOIN summed ON summed.source = sources.id
+  LOOP
+    SELECT least(min(id), reading.following, reading.first + most) INTO following FROM deliveries
+    WHERE id >= reading.first AND id < reading.following AND at >= sum_up.before AND at < now() + interval '1 hour';
+    left_over := left_over OR following = reading.first + most;
+    PERFORM sum_rows(reading.first, following);
+    INSERT INTO summed VALUES (reading.source, following) ON CONFLICT (source) DO UPDATE SET next_id = EXCLUDED.next_id;
+  END LOOP;
+  IF NOT left_over THEN
+    DELETE FROM summed_before;
+    INSERT INTO summed_before VALUES (sum_up.before);
+  END IF;
+  RETURN left_over;
+END
+$$;
+
+-- Add the attempts from one id to another.
+CREATE OR REPLACE FUNCTION sum_rows(first bigint, following bigint) RETURNS void
+LANGUAGE sql SET search_path = ledger, pg_temp AS $$
+  WITH attempt AS MATERIALIZED (
+    SELECT at, stream, pool, provider, credential, domain, status, hardness, category, dsn, delay,
+           CASE WHEN status <> 'sent' THEN ledger.reply_shape(coalesce(reply, '')) END AS reply
+    FROM attributed WHERE id >= first AND id < following),
+  traffic AS (
+    INSERT INTO traffic_sums AS known
+    SELECT date_trunc('hour', at, 'UTC'), stream, pool, provider, credential, status, count(*) FROM attempt GROUP BY 1, 2, 3, 4, 5, 6
+    ON CONFLICT ON CONSTRAINT traffic_sums_key DO UPDATE SET attempts = known.attempts + EXCLUDED.attempts),
+  domains AS (
+    INSERT INTO domain_sums AS known
+    SELECT date_trunc('day', at, 'UTC'), stream, pool, provider, domain, count(*) FILTER (WHERE status = 'sent'),
+           count(*) FILTER (WHERE status = 'deferred'), count(*) FILTER (WHERE status NOT IN ('sent', 'deferred')),
+           count(*) FILTER (WHERE hardness = 'hard' AND status <> 'deferred')
+    FROM attempt GROUP BY 1, 2, 3, 4, 5
+    ON CONFLICT ON CONSTRAINT domain_sums_key DO UPDATE SET
+      delivered = known.delivered + EXCLUDED.delivered, deferred = known.deferred + EXCLUDED.deferred,
+      bounced = known.bounced + EXCLUDED.bounced, hard = known.hard + EXCLUDED.hard),
+  failing AS (
+    INSERT INTO failure_sums AS known
+    SELECT date_trunc('hour', at, 'UTC'), stream, pool, provider, status, hardness, category, dsn, reply, count(*)
+    FROM attempt WHERE status <> 'sent' GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+    ON CONFLICT ON CONSTRAINT failure_sums_key DO UPDATE SET attempts = known.attempts + EXCLUDED.attempts)
+  INSERT INTO delay_sums AS known
+  SELECT date_trunc('hour', at, 'UTC'), stream, provider, ledger.delay_bucket(delay), count(*)
+  FROM attempt WHERE status = 'sent' AND delay IS NOT NULL GROUP BY 1, 2, 3, 4
+  ON CONFLICT ON CONSTRAINT delay_sums_key DO UPDATE SET delivered = known.delivered + EXCLUDED.delivered;
+$$;
 
 -- What concerns security, each event with its severity and with what it is about: who signed in, who connected, which
 -- file. Hosts and policy service say some of it outright (kind incident); the rest is what the servers themselves log.
@@ -632,6 +876,9 @@ GRANT INSERT ON messages, deliveries, events, bounces, complaints, unclassified_
 -- ON CONFLICT reads the column that it finds the row by, and nothing else.
 GRANT SELECT (dedupe) ON bounces, complaints, unclassified_mails TO ledger_writer;
 GRANT EXECUTE ON FUNCTION domain_of(text) TO ledger_writer, ledger_reader, ledger_operator;
+-- A view's functions are called as whoever asks it.
+GRANT EXECUTE ON FUNCTION unsummed_since(), reply_shape(text), delay_bucket(real), delay_of(smallint)
+  TO ledger_reader, ledger_operator;
 GRANT EXECUTE ON FUNCTION subject(text), subject_numbers(text[]), find_subjects(bytea[]),
   add_subjects(smallint, bytea[], text[], integer[], bytea[]), make_day(date), make_days(integer),
   open_messages(integer, timestamptz), change_messages(integer, jsonb) TO ledger_writer;

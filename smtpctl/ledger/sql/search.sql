@@ -1,15 +1,20 @@
--- The next page of attempts, the latest first: what stands before (at, id) of the last row of the page before it.
+-- The next attempts between two moments, the latest first: what stands before (at, id) of the last row before them.
+-- Who is looked for is found by indexes: rows of a person, or of messages that somebody sent or submitted then.
 SELECT deliveries.id, deliveries.at, deliveries.host, deliveries.instance, messages.queue_id, messages.message_id,
        messages.credential, deliveries.stream, deliveries.pool, names.name AS recipient, deliveries.domain, provider,
        transport, relay_name, status, dsn, reply_code, delay, hardness, category, reply
 FROM ledger.deliveries
 JOIN ledger.names ON names.id = deliveries.recipient
-LEFT JOIN ledger.messages ON messages.id = deliveries.message
-WHERE (%(since)s::timestamptz IS NULL OR deliveries.at >= %(since)s)
-  AND (%(until)s::timestamptz IS NULL OR deliveries.at < %(until)s)
+LEFT JOIN ledger.messages
+  ON messages.id = deliveries.message
+  AND messages.started_at BETWEEN deliveries.at - make_interval(secs => coalesce(delay, 432000) + 600)
+                              AND deliveries.at + interval '10 minutes'
+WHERE deliveries.at >= %(since)s AND deliveries.at < %(until)s
   AND (%(before_at)s::timestamptz IS NULL OR (deliveries.at, deliveries.id) < (%(before_at)s, %(before_id)s::bigint))
-  AND (%(subject)s::bigint IS NULL OR deliveries.recipient = %(subject)s
-       OR deliveries.original_recipient = %(subject)s OR messages.sender = %(subject)s)
+  AND (%(subject)s::bigint IS NULL OR deliveries.recipient = %(subject)s OR deliveries.original_recipient = %(subject)s
+       OR deliveries.message = ANY (ARRAY (
+         SELECT id FROM ledger.messages WHERE sender = %(subject)s
+           AND started_at BETWEEN %(since)s - interval '40 days' AND %(until)s + interval '1 hour')))
   AND (%(domain)s::text IS NULL OR deliveries.domain = lower(%(domain)s))
   AND (%(stream)s::text IS NULL OR deliveries.stream = %(stream)s)
   AND (%(provider)s::text IS NULL OR deliveries.provider = %(provider)s)
@@ -18,5 +23,7 @@ WHERE (%(since)s::timestamptz IS NULL OR deliveries.at >= %(since)s)
   AND (%(text)s::text IS NULL OR strpos(lower(deliveries.reply), lower(%(text)s)) > 0)
   AND (%(credential)s::text IS NULL OR messages.credential = %(credential)s
        OR EXISTS (SELECT FROM ledger.messages AS submitted
-                  WHERE submitted.message_id = messages.message_id AND submitted.credential = %(credential)s))
+                  WHERE submitted.message_id = messages.message_id AND submitted.credential = %(credential)s
+                    AND submitted.started_at BETWEEN messages.started_at - interval '5 days'
+                                                 AND messages.started_at + interval '10 minutes'))
 ORDER BY deliveries.at DESC, deliveries.id DESC LIMIT %(rows)s

@@ -1,7 +1,9 @@
-"""``make bench-ledger``: the shipper beside pflogsumm and a bare COPY, on one log of real shape.
+"""``make bench-ledger``: the shipper beside pflogsumm and a bare COPY, on one log of real shape; and what analysts
+ask of a large ledger.
 
 CPU seconds are the steady measure; wall times want a quiet machine. About five minutes with the default of a million
-lines; ``--lines 2076900`` is the log ten times over.
+lines; ``--lines 2076900`` is the log ten times over, ``--only answers --rows 50000000`` the large ledger (25 GB in
+/var/tmp, an hour).
 """
 
 from __future__ import annotations
@@ -14,8 +16,9 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
+from smtpctl.ledger.connection import connect
 from tests.bench.figures import Figure, at_most, conclude, missing, quicker, shown
-from tests.bench.ledger import copying, corpus, latency, peers
+from tests.bench.ledger import asking, copying, corpus, filling, latency, peers
 from tests.bench.ledger.server import Server, server
 
 #: Of the same log, measured once: what Lightmeter's parser recognises of the delivery lines.
@@ -27,21 +30,48 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--lines", type=int, default=1_038_450)
     parser.add_argument("--seconds", type=float, default=20, help="of 500 lines a second")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="deliveries that questions are asked of; 0: none")
+    parser.add_argument("--only", choices=["shipper", "answers"], help="one half of it")
+    parser.add_argument("--plans", type=Path, default=Path(".bench/ledger-plans.txt"), help="where EXPLAIN goes")
     arguments = parser.parse_args()
+    figures: list[Figure] = []
+    if arguments.only != "answers":
+        figures += _all_of_shipping(arguments.lines, arguments.seconds)
+    if arguments.only != "shipper" and arguments.rows:
+        figures += _answers(arguments.rows, arguments.plans)
+    return conclude(figures)
+
+
+def _all_of_shipping(wanted: int, seconds: float) -> list[Figure]:
     if corpus.source() is None:
-        return conclude([missing("real log", "SMTPCTL_CORPORA names no folder with it")])
+        return [missing("real log", "SMTPCTL_CORPORA names no folder with it")]
     with tempfile.TemporaryDirectory(prefix="smtpctl-bench-log-", dir="/var/tmp") as name:
         folder = Path(name)
         log = folder / "mail.log"
-        lines = corpus.write(log, arguments.lines)
+        lines = corpus.write(log, wanted)
         _say(f"{lines} lines, {log.stat().st_size >> 20} MiB")
         figures = [shown("lines", lines, "")]
         peer, parsing = _parsing(log)
         figures += parsing
         with server() as database:
             figures += _shipping(database, folder, log, lines, peer)
-            figures += _waiting(database, folder, log, arguments.seconds)
-    return conclude(figures)
+            figures += _waiting(database, folder, log, seconds)
+    return figures
+
+
+def _answers(rows: int, plans: Path) -> list[Figure]:
+    """What analysts ask, of a ledger of a given size."""
+    plans.parent.mkdir(parents=True, exist_ok=True)
+    with server() as database:
+        database.new_ledger()
+        with connect(database.cluster.conninfo(database.database), application="bench") as connection:
+            filling.fill(connection, rows)
+            size = connection.execute("SELECT pg_database_size(current_database())").fetchone()
+            counted = connection.execute("SELECT count(*) FROM ledger.deliveries").fetchone()
+            assert size is not None
+            assert counted is not None
+            figures = [shown("deliveries asked", counted[0], ""), shown("their ledger", size[0] / (1 << 20), "MiB")]
+            return figures + asking.ask(connection, plans)
 
 
 def _parsing(log: Path) -> tuple[float | None, list[Figure]]:

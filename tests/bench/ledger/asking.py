@@ -1,0 +1,90 @@
+"""What an analyst would ask of a large ledger, and how long each answer takes, with its plan."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from smtpctl.cli.ledger_search import COLUMNS
+from smtpctl.ledger.connection import Connection
+from smtpctl.ledger.reader import Reader, Search
+from tests.bench.figures import Figure, at_most
+
+PAGE = Path(__file__).parents[3] / "docs" / "ledger.md"
+_QUESTION = re.compile(r"^\*\*(.+?)\*\*.*?^```sql\n(.+?)^```", re.MULTILINE | re.DOTALL)
+#: Seconds within which an answer has to stand.
+_BOUND = 1.0
+
+MORE = {
+    "hourly, the last two days": "SELECT * FROM ledger.hourly WHERE hour > now() - interval '2 days'",
+    "latencies, the last day": "SELECT * FROM ledger.latencies WHERE hour > now() - interval '36 hours'",
+    "failures, the last week": "SELECT * FROM ledger.failures WHERE hour > now() - interval '7 days'",
+    "bounce rates by provider, all": "SELECT provider, sum(bounced) / sum(delivered + bounced) FROM ledger.bounce_rates"
+    " GROUP BY 1",
+    "top replies of a month": "SELECT reply, sum(attempts) FROM ledger.replies WHERE hour > now() - interval '30 days'"
+    " GROUP BY 1 ORDER BY 2 DESC LIMIT 20",
+    "traffic of a credential, all": "SELECT date_trunc('day', hour), status, sum(attempts) FROM ledger.hourly"
+    " WHERE credential = 'app-7' GROUP BY 1, 2 ORDER BY 1",
+    "rows of an hour": "SELECT provider, status, count(*), avg(delay_connect) FROM ledger.outgoing"
+    " WHERE at >= now() - interval '20 hours' AND at < now() - interval '19 hours' GROUP BY 1, 2",
+}
+
+
+def questions() -> dict[str, str]:
+    """The worked questions of the documentation, as they stand there."""
+    return dict(_QUESTION.findall(PAGE.read_text(encoding="utf-8")))
+
+
+def ask(connection: Connection, plans: Path) -> list[Figure]:
+    """Ask everything twice, as a reader; the second answer counts. Plans go to a file."""
+    figures = []
+    with plans.open("w") as file:
+        connection.execute("SET ROLE ledger_reader")
+        for name, statement in {**questions(), **MORE}.items():
+            text = statement.strip().rstrip(";")
+            seconds = min(_seconds(connection, text) for _ in range(2))
+            plan = connection.execute(f"EXPLAIN (ANALYZE, BUFFERS) {text}".encode()).fetchall()
+            file.write(f"-- {name}\n{text}\n" + "\n".join(row[0] for row in plan) + "\n\n")
+            figures.append(at_most(name.rstrip("?"), seconds, _BOUND))
+        connection.execute("RESET ROLE")
+    return [*figures, *_commands(connection)]
+
+
+def _commands(connection: Connection) -> list[Figure]:
+    """What the commands ask."""
+    reader = Reader(connection)
+    latest = connection.execute("SELECT max(at) FROM ledger.outgoing WHERE at > now() - interval '2 days'").fetchone()
+    assert latest is not None
+    day, month = (latest[0] - timedelta(days=days) for days in (1, 30))
+    person = "person4711@gmail.com"
+    searches = {
+        "search: an address": Search(address=person),
+        "search: a rare domain, bounced": Search(domain="company7.example", status="bounced"),
+        "search: provider and category": Search(provider="google", category="full", since=month),
+        "search: a credential, a day": Search(credential="app-7", since=day),
+        "search: text of a day": Search(text="greylisted", since=day),
+    }
+    asked: dict[str, Callable[[], object]] = {"show: an address": partial(reader.show, person, 5)}
+    asked |= {name: partial(reader.search, wanted, None, 101) for name, wanted in searches.items()}
+    asked["stats of a day"] = partial(reader.stats, day)
+    for name, column in COLUMNS.items():
+        asked[f"top {name} of a month"] = partial(reader.top, column, month, 20)
+    figures = []
+    for name, question in asked.items():
+        took = []
+        for _ in range(2):
+            started = time.monotonic()
+            question()
+            took.append(time.monotonic() - started)
+        figures.append(at_most(name, min(took), _BOUND))
+    return figures
+
+
+def _seconds(connection: Connection, statement: str) -> float:
+    started = time.monotonic()
+    connection.execute(statement.encode()).fetchall()
+    return time.monotonic() - started
