@@ -689,14 +689,13 @@ WHERE role IS DISTINCT FROM 'submission' AND role IS DISTINCT FROM 'feedback'
 COMMENT ON VIEW outgoing IS 'Attempts towards the outside, with addresses taken out of the replies.';
 
 -- Attempts with the credential that their message was submitted with. A relay does not log it: there the message has the
--- Message-ID of one that a submission host took in before. Postfix counts `delay` from when the message came to it.
+-- Message-ID of one that a submission host took in before. Postfix keeps a message for five days.
 CREATE OR REPLACE VIEW attributed AS
 SELECT outgoing.*, coalesce(own.credential, submitted.credential) AS credential
 FROM outgoing
 LEFT JOIN messages AS own
   ON own.id = outgoing.message
-  AND own.started_at BETWEEN outgoing.at - make_interval(secs => coalesce(outgoing.delay, 432000) + 600)
-                         AND outgoing.at + interval '10 minutes'
+  AND own.started_at BETWEEN outgoing.at - interval '6 days' AND outgoing.at + interval '10 minutes'
 LEFT JOIN LATERAL (
   SELECT credential FROM messages
   WHERE message_id = own.message_id AND credential IS NOT NULL
@@ -712,9 +711,16 @@ CREATE OR REPLACE VIEW unsummed AS
 SELECT outgoing.* FROM outgoing LEFT JOIN summed ON summed.source = id >> 40
 WHERE at >= ledger.unsummed_since() AND id >= coalesce(next_id, 0);
 
+-- The same as `attributed`, with a bound that lets whole days of messages be left out.
 CREATE OR REPLACE VIEW unsummed_attributed AS
-SELECT attributed.* FROM attributed LEFT JOIN summed ON summed.source = id >> 40
-WHERE at >= ledger.unsummed_since() AND id >= coalesce(next_id, 0);
+SELECT unsummed.*, coalesce(own.credential, submitted.credential) AS credential
+FROM unsummed
+LEFT JOIN messages AS own ON own.id = unsummed.message AND own.started_at >= ledger.unsummed_since() - interval '6 days'
+LEFT JOIN LATERAL (
+  SELECT credential FROM messages
+  WHERE message_id = own.message_id AND credential IS NOT NULL
+    AND started_at BETWEEN own.started_at - interval '5 days' AND own.started_at + interval '10 minutes'
+  LIMIT 1) AS submitted ON own.credential IS NULL;
 
 -- What is the same in replies that mean the same: without addresses, and without words that hold a digit and are long
 -- enough to be an IP address, a queue id or a session. Status codes stay.
@@ -813,13 +819,32 @@ BEGIN
 END
 $$;
 
--- Add the attempts from one id to another.
+-- Add the attempts from one id to another. When they were is asked first, so that other days are not looked at.
 CREATE OR REPLACE FUNCTION sum_rows(first bigint, following bigint) RETURNS void
-LANGUAGE sql SET search_path = ledger, pg_temp AS $$
-  WITH attempt AS MATERIALIZED (
-    SELECT at, stream, pool, provider, credential, domain, status, hardness, category, dsn, delay,
+LANGUAGE plpgsql SET search_path = ledger, pg_temp SET plan_cache_mode = force_custom_plan AS $$
+DECLARE
+  oldest timestamptz;
+  newest timestamptz;
+BEGIN
+  SELECT min(at), max(at) INTO oldest, newest FROM deliveries WHERE id >= first AND id < following;
+  IF oldest IS NULL THEN
+    RETURN;
+  END IF;
+  WITH reading AS MATERIALIZED (
+    SELECT at, message, stream, pool, provider, domain, status, hardness, category, dsn, delay,
            CASE WHEN status <> 'sent' THEN ledger.reply_shape(coalesce(reply, '')) END AS reply
-    FROM attributed WHERE id >= first AND id < following),
+    FROM outgoing WHERE id >= first AND id < following AND at BETWEEN oldest AND newest),
+  own AS MATERIALIZED (
+    SELECT id, message_id, credential, started_at FROM messages JOIN (SELECT DISTINCT message FROM reading) AS read ON id = message
+    WHERE started_at BETWEEN oldest - interval '6 days' AND newest + interval '10 minutes'),
+  submitted AS MATERIALIZED (
+    SELECT own.id, coalesce(own.credential, before.credential) AS credential
+    FROM own LEFT JOIN LATERAL (
+      SELECT credential FROM messages
+      WHERE message_id = own.message_id AND credential IS NOT NULL
+        AND started_at BETWEEN own.started_at - interval '5 days' AND own.started_at + interval '10 minutes'
+      LIMIT 1) AS before ON own.credential IS NULL),
+  attempt AS MATERIALIZED (SELECT reading.*, credential FROM reading LEFT JOIN submitted ON submitted.id = message),
   traffic AS (
     INSERT INTO traffic_sums AS known
     SELECT date_trunc('hour', at, 'UTC'), stream, pool, provider, credential, status, count(*) FROM attempt GROUP BY 1, 2, 3, 4, 5, 6
@@ -842,6 +867,7 @@ LANGUAGE sql SET search_path = ledger, pg_temp AS $$
   SELECT date_trunc('hour', at, 'UTC'), stream, provider, ledger.delay_bucket(delay), count(*)
   FROM attempt WHERE status = 'sent' AND delay IS NOT NULL GROUP BY 1, 2, 3, 4
   ON CONFLICT ON CONSTRAINT delay_sums_key DO UPDATE SET delivered = known.delivered + EXCLUDED.delivered;
+END
 $$;
 
 -- What concerns security, each event with its severity and with what it is about: who signed in, who connected, which
