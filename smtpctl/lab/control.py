@@ -200,6 +200,13 @@ class Lab:
         if host == INTERNET:
             await_internet(self.state, record)
 
+    def reinstall_host(self, host: str) -> None:
+        """Cut the power of ``host``, throw its disk away and boot it as it was first; return when it answers SSH."""
+        self.stop_host(host)
+        self._await(host, "does not end", lambda: not self.is_on(host))
+        self.state.empty_disk(host).touch()
+        self.start_host(host)
+
     def reboot_host(self, host: str) -> None:
         """Have ``host`` stop its services and boot again; return when it answers SSH."""
         before = self.first_process(host)

@@ -134,6 +134,10 @@ class StateFolder:
         """A file that asks the supervisor to start ``host`` at the next SIGHUP."""
         return self.hosts / host / "start"
 
+    def empty_disk(self, host: str) -> Path:
+        """A file that asks the supervisor to start ``host`` on an empty disk."""
+        return self.hosts / host / "empty"
+
     def console(self, host: str) -> Path:
         return self.hosts / host / "console.log"
 

@@ -13,6 +13,7 @@ ends the lab. A host that reboots comes back by itself; one that goes off stays 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -192,7 +193,20 @@ class Supervisor:
                     # its process has left its cgroup, which is a moment before it can be collected
                     self.ended(host, self.running[host.name].wait())
                 if host.name not in self.running:
+                    self.empty_if_asked_for(host)
                     self.start(host)
+
+    def empty_if_asked_for(self, host: PlannedHost) -> None:
+        """Give a host that is off a disk as after its installation."""
+        wish = self.state.empty_disk(host.name)
+        if not wish.exists():
+            return
+        wish.unlink()
+        root = self.state.host_root(host.name)
+        _command("umount", "--lazy", str(root))
+        for part in ("upper", "work"):
+            shutil.rmtree(root.parent / part)
+        self.make_tree(host)
 
     def reap(self) -> None:
         """Collect ended children: hosts that are gone, and orphans, whose parent is PID 1."""

@@ -3,6 +3,9 @@
     python3 ledger.pyz migrate       the schema, and in a private ledger the keys that are missing
     python3 ledger.pyz maintain      days ahead, sums, what is older than it may be, and a file that tells Prometheus so
     python3 ledger.pyz keys          the key store, asked by the controller: a JSON request in, a JSON answer out
+    python3 ledger.pyz dump          the database to standard output, for a backup
+    python3 ledger.pyz restore       the database from standard input, in place of the one that is there
+    python3 ledger.pyz retire        the keys named on standard input are lost: others in their places
 
 Runs as the database's superuser over its Unix socket. The key store's files are sealed for the controller; this program
 can make them and cannot open them.
@@ -18,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from smtpctl.errors import LedgerError, SmtpctlError
+from smtpctl.ledger import dumping
 from smtpctl.ledger.connection import Connection, connect
 from smtpctl.ledger.keystore import Folder, make_keys
 from smtpctl.ledger.migrations import migrate
@@ -35,7 +39,7 @@ _METRICS = (
 def main() -> int:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="ledger", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("job", choices=["migrate", "maintain", "keys"])
+    parser.add_argument("job", choices=["migrate", "maintain", "keys", "dump", "restore", "retire"])
     parser.add_argument("--config", type=Path, default=Path("/etc/smtpctl/ledger.json"))
     arguments = parser.parse_args()
     try:
@@ -43,8 +47,14 @@ def main() -> int:
         if arguments.job == "keys":
             print(json.dumps(answer(Folder(Path(config["keys"])), json.load(sys.stdin))))  # noqa: T201 — the answer
             return 0
+        if arguments.job == "dump":
+            dumping.dump(config["database"], sys.stdout.buffer)
+            return 0
+        if arguments.job == "restore":
+            print(json.dumps(dumping.restore(config["database"], sys.stdin.buffer)))  # noqa: T201 — the answer
+            return 0
         with connect(config["database"], application="smtpctl-ledger") as connection:
-            {"migrate": _migrate, "maintain": maintain}[arguments.job](connection, config)
+            {"migrate": _migrate, "maintain": maintain, "retire": _retire}[arguments.job](connection, config)
     except SmtpctlError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
@@ -55,6 +65,11 @@ def _migrate(connection: Connection, config: dict[str, Any]) -> None:
     migrate(connection, "pre")
     if config["reading_key"]:
         complete_keys(connection, Folder(Path(config["keys"])), bytes.fromhex(config["reading_key"]))
+
+
+def _retire(connection: Connection, config: dict[str, Any]) -> None:
+    dumping.retire(connection, json.load(sys.stdin))
+    _migrate(connection, config)
 
 
 def complete_keys(connection: Connection, store: Folder, reading: bytes) -> None:
@@ -92,7 +107,7 @@ def metrics_text(rows: list[tuple[str, int, int, int]]) -> str:
 
 def answer(store: Folder, request: dict[str, Any]) -> dict[str, Any]:
     """Do what a request asks of the key store."""
-    names = request.get("names", [])
+    names = [*request.get("names", []), *request.get("files", {})]
     if any(not all(sign in "0123456789abcdef" for sign in name) for name in names):
         raise LedgerError("a name in the request is no name of a key")
     match request["do"]:
@@ -103,6 +118,10 @@ def answer(store: Folder, request: dict[str, Any]) -> dict[str, Any]:
             store.write(names[0], base64.b64decode(request["content"]))
         case "destroy":
             store.destroy(names[0])
+        case "list":
+            return {"names": store.names()}
+        case "fill":
+            dumping.put_keys(store, {name: base64.b64decode(text) for name, text in request["files"].items()})
         case other:
             raise LedgerError(f"the key store cannot {other!r}")
     return {}

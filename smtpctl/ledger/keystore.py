@@ -43,6 +43,10 @@ class Folder:
     def read(self, names: Collection[str]) -> dict[str, bytes]:
         return {name: (self._path / name).read_bytes() for name in names if (self._path / name).is_file()}
 
+    def names(self) -> list[str]:
+        """What there is; not what a write that was broken off has left."""
+        return sorted(path.name for path in self._path.glob("*") if not path.suffix)
+
     def write(self, name: str, content: bytes) -> None:
         self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
         final, before, new = (self._path / (name + suffix) for suffix in ("", ".old", ".new"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from smtpctl.errors import TransportError
@@ -41,6 +41,17 @@ class HostKeyStore:
 
     def destroy(self, name: str) -> None:
         self._ask({"do": "destroy", "names": [name]})
+
+    def names(self) -> list[str]:
+        """What there is."""
+        found: list[str] = self._ask({"do": "list"})["names"]
+        return found
+
+    def fill(self, files: Mapping[str, bytes]) -> None:
+        """Put files where none of them is."""
+        texts = [(name, base64.b64encode(content).decode()) for name, content in files.items()]
+        for begin in range(0, len(texts), _MOST):
+            self._ask({"do": "fill", "files": dict(texts[begin : begin + _MOST])})
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         if self._connection is None:

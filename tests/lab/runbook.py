@@ -1,0 +1,57 @@
+"""The commands of a runbook, taken from the page itself and run one after the other, as an operator would.
+
+Pages speak of the reference fleet; ``WORDS`` says what that is in the lab. Everything else is as it stands there.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.lab.support import REPOSITORY, smtpctl
+
+RUNBOOKS = REPOSITORY / "docs" / "runbooks"
+
+WORDS = {
+    "shop.example.com": "shop.test",
+    "someone@gmail.com": "ada@gmail.test",
+    "gmail.com": "gmail.test",
+    "accounts": "trickle",
+    "198.51.100.1": "10.78.2.1",
+}
+
+
+def commands_of(page: Path) -> list[str]:
+    """Commands of a page in their order: indented lines that begin with ``smtpctl``."""
+    return re.findall(r"^ {4}smtpctl (.+)$", page.read_text(encoding="utf-8"), re.M)
+
+
+@dataclass
+class Walk:
+    """A walk through one page. ``words`` are replaced besides those of every page."""
+
+    page: Path
+    inventory: Path
+    words: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._left = commands_of(self.page)
+
+    def run(self, begin: str, *more: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run the next command, with ``more`` in place of answers. It has to begin so, or the page was
+        changed."""
+        assert self._left, f"{self.page.name} has no more commands; {begin} was expected"
+        line = self._left.pop(0)
+        for word, here in {**WORDS, **self.words}.items():
+            line = line.replace(word, here)
+        assert line.startswith(begin), f"{self.page.name}: {line!r}, not {begin!r}"
+        arguments = [str(self.inventory) if word == "fleet.yml" else word for word in shlex.split(line, comments=True)]
+        return smtpctl(*arguments, *more, check=check, environment={"SMTPCTL_INVENTORY": str(self.inventory)})
+
+    def done(self) -> None:
+        """Every command of the page was run."""
+        assert self._left == [], f"{self.page.name}: nobody ran {self._left}"
