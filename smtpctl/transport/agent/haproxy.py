@@ -1,6 +1,7 @@
 """HAProxy's runtime API over its admin socket: the state of servers and sessions, and how it is changed.
 
-Management guide, section 9.3. HAProxy forgets what is said here when it is reloaded or restarted.
+Management guide, section 9.3. What is said here is kept over a reload (``keep-server-states``, which every host with a
+HAProxy has), and forgotten by a restart.
 """
 
 from __future__ import annotations
