@@ -9,7 +9,6 @@ from smtpctl.model.artifacts import Check, DesiredHost
 from smtpctl.model.plans import FileChange, HostPlan, ObservedHost
 from smtpctl.plan import units
 from smtpctl.plan.access import risks_access
-from smtpctl.plan.effects import merged, words
 from smtpctl.plan.files import file_changes
 
 SYSUSERS = ("/etc/sysusers.d/", "/usr/local/lib/sysusers.d/")
@@ -45,8 +44,10 @@ def plan_host(desired: DesiredHost, observed: ObservedHost) -> HostPlan:
 
 def _effects(changes: Sequence[FileChange], observed: ObservedHost) -> tuple[str, ...]:
     """What the changed files mean; nothing on a host on which everything is new."""
-    if not observed.revision:
+    if not changes or not observed.revision:
         return ()
+    from smtpctl.plan.effects import merged, words  # readers of many files, for those that change
+
     secret = {path for path, owned in observed.owned.items() if owned.secret}
     return merged(
         effect

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import shlex
+import threading
 import zipfile
 from functools import cache
 from importlib import resources
@@ -60,12 +61,19 @@ _FIXED_COMMAND_HEAD = """#!/usr/bin/python3 -ISB
 # Whoever may run this as root is root on this host, as everybody is who may run `smtpctl apply`.
 """
 
+_packing = threading.Lock()
+
 _MAIN = f"import sys\nfrom {PACKAGE}.__main__ import main\nmain(sys.argv[1:])\n"
 
 
-@cache
 def archive() -> bytes:
     """The agent's folder as a zip archive; the same bytes for the same sources."""
+    with _packing:  # all connections of a run ask at the same time
+        return _pack()
+
+
+@cache
+def _pack() -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as bundle:
         _add(bundle, "__main__.py", _MAIN)

@@ -59,15 +59,21 @@ _DEPLOY = """
 from pyinfra import host
 from pyinfra.operations import files, server
 
-put = {}
-for file in host.data.managed:
-    if not file["first"] and not put.get("users") and any(put.values()):
-        server.shell(name="users", commands=["systemd-sysusers"])
-        put["users"] = True
-    put[file["path"]] = files.put(
+changed = []
+
+def put(file):
+    operation = files.put(
         src=file["source"], dest=file["path"], mode=file["mode"], user=file["owner"], group=file["group"]
-    ).will_change
-changed = [path for path, change in put.items() if change and path != "users"]
+    )
+    if operation.will_change:
+        changed.append(file["path"])
+
+for file in host.loop([file for file in host.data.managed if file["first"]]):
+    put(file)
+if changed:
+    server.shell(name="users", commands=["systemd-sysusers"])
+for file in host.loop([file for file in host.data.managed if not file["first"]]):
+    put(file)
 if changed:
     server.shell(name="checkers and units", commands=[host.data.reload_script + " " + " ".join(changed)])
 """
