@@ -100,3 +100,20 @@ def test_a_reader_sees_no_address(postgres: Cluster, database: str) -> None:
         for statement in ("SELECT address FROM ledger.subjects", "SELECT * FROM ledger.names"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
                 connection.execute(statement.encode())
+
+
+#: As docs/ledger.md distributes them: table, and the column that says where a row stands.
+DISTRIBUTED = {"messages": "id", "deliveries": "message", "events": "source"}
+
+
+def test_what_is_unique_holds_the_column_that_rows_are_distributed_by(postgres: Cluster, database: str) -> None:
+    with psycopg.connect(postgres.conninfo(database)) as connection:
+        rows = connection.execute(
+            """SELECT indrelid::regclass::text, array_agg(attname::text) FROM pg_index
+               JOIN pg_attribute ON attrelid = indrelid AND attnum = ANY (indkey)
+               WHERE indisunique AND indrelid = ANY (%s::regclass[]) GROUP BY indexrelid, 1""",
+            ([f"ledger.{table}" for table in DISTRIBUTED],),
+        ).fetchall()
+    assert [(table, DISTRIBUTED[table.removeprefix("ledger.")] in columns) for table, columns in rows] == [
+        ("ledger.messages", True)
+    ]

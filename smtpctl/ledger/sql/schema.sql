@@ -719,13 +719,13 @@ LEFT JOIN messages AS own ON own.id = unsummed.message AND own.started_at >= led
 LEFT JOIN LATERAL (
   SELECT credential FROM messages
   WHERE message_id = own.message_id AND credential IS NOT NULL
-    AND started_at BETWEEN own.started_at - interval '5 days' AND own.started_at + interval '10 minutes'
+    AND started_at >= ledger.unsummed_since() - interval '6 days'
   LIMIT 1) AS submitted ON own.credential IS NULL;
 
--- What is the same in replies that mean the same: without addresses, and without words that hold a digit and are long
+-- What is the same in replies that mean the same: without the host that said it, without addresses, and without words that hold a digit and are long
 -- enough to be an IP address, a queue id or a session. Status codes stay.
 CREATE OR REPLACE FUNCTION reply_shape(reply text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN left(regexp_replace(left(reply, 600), '(?!(?:\d{3}[- ]?#?)?\d\.\d+\.\d+\M)\m(?=[[:alpha:]_.:=+-]*\d)[\w.:=+-]{7,}', '…', 'g'), 200);
+RETURN left(regexp_replace(left(regexp_replace(reply, '^host \S+ (said|refused to talk to me): ', ''), 600), '(?!(?:\d{3}[- ]?#?)?\d\.\d+\.\d+\M)\m(?=[[:alpha:]_.:=+-]*\d)[\w.:=+-]{7,}', '…', 'g'), 200);
 
 -- A delay, rounded to a tenth of itself: within 5 % of what it was.
 CREATE OR REPLACE FUNCTION delay_bucket(delay real) RETURNS smallint LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -838,12 +838,12 @@ BEGIN
     SELECT id, message_id, credential, started_at FROM messages JOIN (SELECT DISTINCT message FROM reading) AS read ON id = message
     WHERE started_at BETWEEN oldest - interval '6 days' AND newest + interval '10 minutes'),
   submitted AS MATERIALIZED (
-    SELECT own.id, coalesce(own.credential, before.credential) AS credential
-    FROM own LEFT JOIN LATERAL (
-      SELECT credential FROM messages
-      WHERE message_id = own.message_id AND credential IS NOT NULL
-        AND started_at BETWEEN own.started_at - interval '5 days' AND own.started_at + interval '10 minutes'
-      LIMIT 1) AS before ON own.credential IS NULL),
+    SELECT own.id, coalesce(own.credential, min(before.credential)) AS credential
+    FROM own LEFT JOIN messages AS before
+      ON own.credential IS NULL AND before.message_id = own.message_id AND before.credential IS NOT NULL
+      AND before.started_at BETWEEN oldest - interval '6 days' AND newest + interval '10 minutes'
+      AND before.started_at BETWEEN own.started_at - interval '5 days' AND own.started_at + interval '10 minutes'
+    GROUP BY own.id, own.credential),
   attempt AS MATERIALIZED (SELECT reading.*, credential FROM reading LEFT JOIN submitted ON submitted.id = message),
   traffic AS (
     INSERT INTO traffic_sums AS known
