@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from smtpctl.operate.pauses import Told
     from smtpctl.transport.agent.pauses import Record
 
-KINDS = ("credential", "stream", "pool", "provider", "source", "sender-domain", "campaign")
+KINDS = ("credential", "stream", "pool", "provider", "source", "sender-domain", "campaign", "client")
 
 kind_argument = click.argument("kind", required=False, type=click.Choice(KINDS))
 value_argument = click.argument("value", required=False)
@@ -53,7 +53,8 @@ def pause(
 
     It takes hold on every host within seconds, without an apply, and lasts until `smtpctl resume`. What is paused
     waits in the queues. A host that is off learns of it from the others before its Postfix starts. Without arguments:
-    what is paused.
+    what is paused. A `client` is an address that every host's firewall turns away; smtpctl-guard does so by itself to
+    who guesses passwords, and `smtpctl resume client ADDRESS` lets it in again.
 
     \b
     Examples:
@@ -61,6 +62,7 @@ def pause(
       smtpctl pause provider google --for 30m
       smtpctl pause campaign "X-Campaign: spring-sale"
       smtpctl pause --all-outbound --why "wrong price list"
+      smtpctl pause client 192.0.2.9 --for 2d
       smtpctl pause
     """
     kind, value = _what(kind, value, all_outbound)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -85,15 +85,32 @@ def _look(selection: Selection, hosts: list[str], minutes: int) -> Status:
 
     with visits({name: selection.targets[name] for name in hosts}) as opened:
         found = ask_hosts(selection.fleet, opened)
-    rows, lag, words = _ledger(selection.inventory, minutes)
+    rows, accepted, lag, words = _ledger(selection.inventory, minutes)
     lag = {host: seconds for host, seconds in lag.items() if host in hosts}
-    found = replace(found, flows=flows_of(rows), lag=lag, ledger=words)
+    limits = _limits(selection, [name for name in hosts if name not in found.silent])
+    found = replace(found, flows=flows_of(rows), accepted=accepted, limits=limits, lag=lag, ledger=words)
     balancers = [name for name, host in selection.fleet.hosts.items() if "balancer" in host.roles]
     asked = balancers if set(balancers) <= set(hosts) else []
     return replace(found, problems=problems_of(found, virtual_address(selection.fleet) if asked else "", asked))
 
 
-def _ledger(inventory: Path, minutes: int) -> tuple[list[dict[str, Any]], dict[str, float], str]:
+def _limits(selection: Selection, hosts: list[str]) -> list[Mapping[str, Any]]:
+    """Limits that are nearly spent; none where no submission host is asked, or its database does not answer, which the
+    ledger's own line says."""
+    from smtpctl.model.fleet import Role
+    from smtpctl.operate.levels import ask_levels
+    from smtpctl.operate.why import nearly_spent
+
+    submission = {
+        name: selection.targets[name] for name in selection.fleet.hosts_with(Role.SUBMISSION) if name in hosts
+    }
+    try:
+        return [row for row in ask_levels(submission).quotas if nearly_spent(row)] if submission else []
+    except SmtpctlError:
+        return []
+
+
+def _ledger(inventory: Path, minutes: int) -> tuple[list[dict[str, Any]], dict[str, int], dict[str, float], str]:
     """What the ledger says of the last minutes, how far each host's log is behind, and why it says nothing."""
     from smtpctl.cli.ledger_access import ledger_reader
 
@@ -101,14 +118,16 @@ def _ledger(inventory: Path, minutes: int) -> tuple[list[dict[str, Any]], dict[s
     try:
         with ledger_reader(None, inventory) as reader:
             rows = reader.outgoing(now - timedelta(minutes=minutes))
+            accepted = reader.accepted(now - timedelta(minutes=minutes))
             lag = {row["host"]: (now - row["updated_at"]).total_seconds() for row in reader.sources()}
     except SmtpctlError as error:
-        return [], {}, str(error)
-    return rows, lag, ""
+        return [], {}, {}, str(error)
+    return rows, accepted, lag, ""
 
 
 def _screen(found: Status, minutes: int) -> Iterator[str]:
     from smtpctl.cli.pause import lines_of
+    from smtpctl.operate.health import first_end
     from smtpctl.operate.pausing import current
 
     columns = f"{'delivered':>10}{'deferred':>10}{'bounced':>9}{'p50':>9}{'p99':>9}"
@@ -119,6 +138,11 @@ def _screen(found: Status, minutes: int) -> Iterator[str]:
             f"{flow.stream:<16}{flow.provider:<14}{flow.delivered:>10}{flow.deferred:>10}{flow.bounced:>9}"
             f"{median:>9}{high:>9}"
         )
+    accepted = ", ".join(f"{stream} {count}" for stream, count in sorted(found.accepted.items()))
+    yield f"accepted from applications: {accepted or 'nothing'}"
+    for row in found.limits:
+        room = "spent" if row["room"] <= 0 else "nearly spent"
+        yield f"LIMIT {room}: {row['key']} ({row['limit']}), {row['room']} left"
     yield ""
     yield f"{'host':<12}{'instance':<16}{'incoming':>9}{'active':>9}{'deferred':>9}{'hold':>9}{'oldest':>9}"
     for host, state in found.hosts.items():
@@ -132,10 +156,16 @@ def _screen(found: Status, minutes: int) -> Iterator[str]:
         notes = [f"disk {state['disk_free']:.0%} free"]
         notes += ["holds the virtual address"] if state["holds_virtual_address"] else []
         notes += [f"ledger {found.lag[host]:.0f} s behind"] if host in found.lag else []
+        ends = first_end(state)
+        notes += [f"certificates for {ends:.0f} days"] if ends is not None else []
         notes += [f"being emptied: {', '.join(state['handed_over'])}"] if state["handed_over"] else []
         yield f"{host:<12}{', '.join(notes)}"
     records = [record for state in found.hosts.values() for record in state["paused"]]
-    yield from lines_of(current(records, time.time()))
+    paused = current(records, time.time())
+    yield from lines_of(record for record in paused if record["kind"] != "client")
+    locked_out = sum(record["kind"] == "client" for record in paused)
+    if locked_out:
+        yield f"{locked_out} addresses are locked out: smtpctl pause lists them"
     for problem in found.problems:
         yield f"WRONG: {problem}"
     if not found.problems:

@@ -140,6 +140,10 @@ class Reader:
         """Write down that an audit found differences."""
         self._connection.execute("SELECT ledger.record_audit(%s)", (json.dumps(detail),))
 
+    def accepted(self, since: datetime) -> dict[str, int]:
+        """Messages that were submitted since a moment, by stream."""
+        return {row["stream"]: row["messages"] for row in self._ask(dict, "accepted_by_stream", since=since)}
+
     def incidents(self, since: datetime) -> list[dict[str, Any]]:
         """Security events since a moment, by what they are and whom they are about; the latest first."""
         return self.revealed(self._ask(dict, "incidents", since=since))

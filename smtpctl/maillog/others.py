@@ -65,6 +65,7 @@ class OthersReader:
         self._programs = (
             (b"opendkim", self._opendkim),
             (b"smtpctl-policy", self._policy),
+            (b"smtpctl-guard", self._policy),
             (b"smtpctl-from-guard", self._policy),
             (b"dovecot", self._dovecot),
             (b"haproxy", self._haproxy),
@@ -89,8 +90,8 @@ class OthersReader:
         self._tell.phrased(at, origin, "opendkim", named[1] if named else None, text)
 
     def _policy(self, at: int, origin: Origin, text: bytes) -> None:
-        """``decision name=value …``, or ``would-decide`` in shadow mode; ``incident name=value …``. Other lines are the
-        service's own affair."""
+        """Policy service and guard: ``decision name=value …``, or ``would-decide`` in shadow mode; ``incident
+        name=value …``. Other lines are their own affair."""
         event = _LEVEL.sub(b"", text, count=1).partition(b" ")[0]
         if event not in (b"decision", b"would-decide", b"incident"):
             self._tell.phrased(at, origin, "policy", None, text)

@@ -33,9 +33,14 @@ class Status:
     """Everything on one screen. ``problems`` is empty when all is well."""
 
     flows: list[Flow] = field(default_factory=list)
+    #: Messages that applications submitted in the last minutes, by stream.
+    accepted: dict[str, int] = field(default_factory=dict)
+    #: Keys of limits with little room left (key, limit, used, room). A full quota is no fault of the fleet's.
+    limits: list[Mapping[str, Any]] = field(default_factory=list)
     hosts: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     silent: dict[str, str] = field(default_factory=dict)
     lag: dict[str, float] = field(default_factory=dict)
+    #: Files of the host's revision that are not as smtpctl left them, by host.
     drift: dict[str, int] = field(default_factory=dict)
     ledger: str = ""
     problems: list[str] = field(default_factory=list)
@@ -90,6 +95,12 @@ def _of_host(host: str, state: Mapping[str, Any]) -> list[str]:
                 f"{host}: certificate {path} {'is unreadable' if left is None else f'ends in {left:.0f} days'}"
             )
     return found
+
+
+def first_end(state: Mapping[str, Any]) -> float | None:
+    """Days until the first of a host's certificates ends; None where it has none that can be read."""
+    left = [days for end in state["certificates"].values() if (days := days_left(end, state["now"])) is not None]
+    return min(left, default=None)
 
 
 def days_left(end: str, now: float) -> float | None:

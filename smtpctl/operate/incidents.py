@@ -24,7 +24,7 @@ class Kind(NamedTuple):
 KINDS = {
     "login": Kind(
         "{subject} failed to sign in",
-        "smtpctl incidents banned shows whether it is locked out; an application with an old password is told the new",
+        "smtpctl pause lists who is locked out; give an application that has an old password the new one",
     ),
     "relay": Kind("{subject} tried to relay mail without signing in", "nothing was taken; firewall it if it goes on"),
     "quota": Kind(
@@ -45,7 +45,7 @@ KINDS = {
     ),
     "changed-by-hand": Kind("{subject} was changed by hand", "smtpctl drift says how; smtpctl apply brings it back"),
     "ssh-key": Kind("{subject} has a new SSH key", "whose is it? If nobody's, take the host off the net"),
-    "ban": Kind("{subject} is locked out after failed sign-ins", "smtpctl incidents lift {subject} lets it in again"),
+    "ban": Kind("{subject} is locked out after failed sign-ins", "smtpctl resume client {subject} lets it in again"),
 }
 OTHER = Kind("{subject}: {kind}", "smtpctl incidents show {id}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,10 @@ from smtpctl.transport.agent.pauses import Record, in_force
 ALL = "all-outbound"
 
 #: What can be paused besides everything, and what its value is.
-KINDS = ("credential", "stream", "pool", "provider", "source", "sender-domain", "campaign")
+KINDS = ("credential", "stream", "pool", "provider", "source", "sender-domain", "campaign", "client")
+
+#: Who is locked out by the firewall, by hand or by smtpctl-guard.
+CLIENT = "client"
 
 #: Mail to a provider, or from an address, is chosen on the relay, long after it was accepted.
 WAIT_ONLY = ("provider", "source")
@@ -46,7 +50,7 @@ def record_of(pressed: Pressed, fleet: Fleet, identity: str) -> Record:
         "id": identity,
         "kind": pressed.kind,
         "value": pressed.value,
-        "action": "refuse" if pressed.refuse else "wait",
+        "action": "refuse" if pressed.refuse or pressed.kind == CLIENT else "wait",
         "who": pressed.who,
         "why": pressed.why,
         "since": pressed.since,
@@ -130,7 +134,21 @@ def _campaign(fleet: Fleet, value: str) -> Scope:
     return {"headers": [pair]}, {"*": {"header": [pair]}}
 
 
+def _client(fleet: Fleet, value: str) -> Scope:
+    try:
+        address = ipaddress.ip_address(value)
+    except ValueError:
+        raise UsageError(f"{value!r} is no address", hint="smtpctl pause client 192.0.2.9") from None
+    hosts = fleet.hosts.values()
+    ours = [*fleet.network.management, *(host.address for host in hosts)]
+    ours += [source.address for host in hosts for source in host.sources]
+    if any(address in ipaddress.ip_network(network) for network in ours):
+        raise UsageError(f"{value} is the fleet's own or its operators' address")
+    return {"clients": [str(address)]}, {}
+
+
 _SCOPES = {
+    CLIENT: _client,
     ALL: _everything,
     "credential": _credential,
     "stream": _stream,

@@ -108,6 +108,7 @@ def host_values(common: Common, host: str, layers: Mapping[str, LayerRole]) -> d
         "connected": connected,
         "shipper_config": lambda: _json(_shipper_config(common, host)),
         "pauses_config": lambda: _json(_pauses_config(fleet, host)),
+        "guard_config": lambda: _json(_guard_config(fleet, host)),
         "peers": lambda: common.peers,
         "ledger_config": lambda: _json(_ledger_config(fleet, secrets)),
         "feedback_config": lambda: _json(_feedback_config(common, host)),
@@ -238,6 +239,16 @@ def _pauses_config(fleet: Fleet, host: str) -> dict[str, Any]:
         "authority": "/etc/smtpctl/ca.pem",
         "peers_file": "/etc/smtpctl/peers.json",
     }
+
+
+def _guard_config(fleet: Fleet, host: str) -> dict[str, Any]:
+    """Who is never locked out: the fleet, its operators, and the networks that its credentials are used from."""
+    networks = {"127.0.0.0/8", "::1/128", *fleet.network.management}
+    networks |= {this.address for this in fleet.hosts.values()}
+    networks |= {source.address for this in fleet.hosts.values() for source in this.sources}
+    networks |= {network for credential in fleet.credentials.values() for network in credential.clients}
+    virtual = str(fleet.balancing.virtual_address or "").partition("/")[0]
+    return {"host": host, "trusted": sorted(map(str, networks | ({virtual} if virtual else set())))}
 
 
 def _own_addresses(fleet: Fleet, host: str) -> list[str]:

@@ -28,6 +28,8 @@ Selection = dict[str, Any]
 
 def enter(folder: PauseFolder, record: Record) -> None:
     """Bring the queues of this host to a pause that has begun. Doing it again changes nothing."""
+    if not _concerns_queues(record):
+        return
     time.sleep(SEEN)
     for instance in _routed(record):
         _forget_routes(instance)
@@ -40,6 +42,8 @@ def enter(folder: PauseFolder, record: Record) -> None:
 
 def leave(folder: PauseFolder, record: Record) -> None:
     """Bring the queues of this host back after a pause: what waited because of it is tried now."""
+    if not _concerns_queues(record):
+        return
     time.sleep(SEEN)
     for instance, ids in folder.held(record["id"]).items():
         _release(instance, ids)
@@ -53,6 +57,11 @@ def leave(folder: PauseFolder, record: Record) -> None:
         waiting = {**_provider_selection(record), "queue": ["deferred"], "reply": PAUSED_REPLIES}
         for ids in batches(chosen(instance, waiting)):
             spool.act(instance, "retry", ids)
+
+
+def _concerns_queues(record: Record) -> bool:
+    """Whether there is anything to do: an address that is locked out is the firewall's affair."""
+    return bool(record["scope"].keys() - {"clients"} or record.get("queued"))
 
 
 def _forget_routes(instance: str) -> None:

@@ -105,7 +105,7 @@ class Keeper:
             self._metrics = text
 
 
-KINDS = ("all-outbound", "campaign", "credential", "pool", "provider", "sender-domain", "source", "stream")
+KINDS = ("all-outbound", "campaign", "client", "credential", "pool", "provider", "sender-domain", "source", "stream")
 
 
 def log(line: str) -> None:

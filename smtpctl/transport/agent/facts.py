@@ -167,11 +167,11 @@ def group_id(name: str) -> int:
 
 
 def paused() -> list[dict[str, Any]]:
-    """What somebody has paused by hand, and is in force: whoever plans a change should know."""
+    """What somebody has paused by hand, and is in force: whoever plans a change should know. Not who is locked out."""
     from . import pauses  # only here, and only where there is such a file
 
     folder = pauses.PauseFolder()
     if not folder.file.exists():
         return []
     now = time.time()
-    return [record for record in folder.read() if pauses.in_force(record, now)]
+    return [record for record in folder.read() if pauses.in_force(record, now) and record["kind"] != "client"]

@@ -24,6 +24,9 @@ FOLDER = Path("/var/lib/smtpctl-operate")
 #: How long an ended record is remembered: a host that was off for longer is set up anew.
 REMEMBERED = 90 * 86400
 
+#: How long after its end a lock-out is remembered.
+FORGOTTEN = 86400
+
 Record = dict[str, Any]
 
 
@@ -37,6 +40,14 @@ def merge(one: Iterable[Record], other: Iterable[Record]) -> list[Record]:
         elif record.get("ended") is not None and (known.get("ended") is None or record["ended"] < known["ended"]):
             found[record["id"]] = {**known, "ended": record["ended"], "ended_by": record.get("ended_by", "")}
     return sorted(found.values(), key=lambda record: (record["since"], record["id"]))
+
+
+def _is_remembered(record: Record, now: float) -> bool:
+    """Those who are locked out are many, and end soon by themselves: nobody has to be told of them for long."""
+    ends = [end for end in (record.get("ended"), record.get("until")) if end is not None]
+    if "clients" in record.get("scope", {}) and record.get("until") is not None:
+        return bool(now - max(ends) < FORGOTTEN)
+    return bool(now - (record.get("ended") or now) < REMEMBERED)
 
 
 def in_force(record: Record, now: float) -> bool:
@@ -65,7 +76,7 @@ class PauseFolder:
         """Merge ``records`` into the file, durably; all that is known then."""
         with self._locked():
             known = self.read()
-            merged = [record for record in merge(known, records) if now - (record.get("ended") or now) < REMEMBERED]
+            merged = [record for record in merge(known, records) if _is_remembered(record, now)]
             if merged != known:
                 self._write(self.file, {"version": 1, "pauses": merged})
             return merged

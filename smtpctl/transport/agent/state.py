@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import emptying, pauses, processes, spool
+from . import emptying, facts, pauses, processes, spool
+from .store import Store
 
 QUEUES = ("incoming", "active", "deferred", "hold")
 
@@ -37,8 +38,17 @@ def state(virtual_address: str) -> dict[str, Any]:
         "holds_virtual_address": bool(virtual_address) and _holds(virtual_address),
         "paused": [record for record in folder.read() if pauses.in_force(record, now)],
         "handed_over": emptying.handed_over(),
+        "changed": changed(Store()),
         "now": now,
     }
+
+
+def changed(store: Store) -> list[str]:
+    """Files of this host's revision that are not as smtpctl left them; none while an apply is under way."""
+    record = store.current()
+    if record is None or store.journal() is not None:
+        return []
+    return [path for path, file in record["files"].items() if facts.file_fact(path).get("sha256") != file["sha256"]]
 
 
 def arrival(queue_id: str) -> float | None:
