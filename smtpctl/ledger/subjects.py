@@ -28,9 +28,9 @@ _REMEMBERED = 50_000
 _LONGEST = 600
 
 PUBLIC_KEYS = "SELECT bucket, id, public FROM ledger.seal_keys WHERE retired_at IS NULL"
-FIND = "SELECT ledger.find_subjects(%s)"
-ADD = "SELECT ledger.add_subjects(%s, %s, %s, %s, %s)"
-NUMBER_CLEAR = "SELECT ledger.subject_numbers(%s)"
+FIND = "SELECT ledger.find_subjects(%b)"
+ADD = "SELECT ledger.add_subjects(%s, %b, %b, %s, %b)"
+NUMBER_CLEAR = "SELECT ledger.subject_numbers(%b)"
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,6 +79,8 @@ def small_disk(shipping: Shipping) -> Iterator[SmallDisk | None]:
 def storm(shipping: Shipping, mail: Mail, chance: random.Random, faults: int) -> bytes:
     """Log mail, do ``faults`` things to the shipper, and wait until it has everything. Return the whole log."""
     log = b""
+    # Small batches leave it behind, so that it reads on while it stores.
+    shipping.configure(batch_bytes=chance.choice((2 << 20, 8 << 10)))
     with small_disk(shipping) as disk:
         shipping.log.touch()
         shipping.start()

@@ -117,7 +117,7 @@ class Shipper:
             if run.ship_some(self._caution):
                 self._caution.less()
                 last_lines = time.monotonic()
-                if not run.behind():
+                if not once and not run.is_behind():
                     run.finish()
                     self._waiter.linger()
             elif once:

@@ -25,6 +25,8 @@ from smtpctl.model.deliveries import Rows, moment_of
 
 #: Seconds after which numbers of addresses are asked for anew.
 _NUMBERS_FOR = 3600.0
+#: Bytes that are read at once where they stand; fewer gather first. A commit costs as much as parsing as many.
+_WORTH_IT = 128 * 1024
 
 
 class Run:
@@ -50,6 +52,7 @@ class Run:
         self._numbers_until = time.monotonic() + _NUMBERS_FOR
         self._shipped = Shipped.from_environment()
         self._storing = Storing()
+        self._worth_it = min(config.batch_bytes, _WORTH_IT)
 
     @classmethod
     def start(cls, config: Config, connection: Connection) -> Run | None:
@@ -63,9 +66,9 @@ class Run:
         self._storing.close()
         self._follower.close()
 
-    def behind(self) -> int:
-        """Bytes of the open file that were not read yet."""
-        return self._follower.behind()
+    def is_behind(self) -> bool:
+        """Whether so much was not read yet that it is worth a batch at once."""
+        return self._follower.behind() >= self._worth_it
 
     def check_connection(self) -> None:
         """Raise psycopg.OperationalError when the server is gone: the lease may be another's by now."""
@@ -138,7 +141,7 @@ class Run:
             self._counted_until = last_at
         behind = self._follower.behind()
         commit = partial(self._commit, rows, before, self.checkpoint, behind, time.monotonic())
-        if behind and not alone:
+        if behind >= self._worth_it and not alone:
             self._storing.begin(commit)
         else:
             self._storing.finish()

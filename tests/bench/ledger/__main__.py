@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path
 
 from smtpctl.ledger.connection import connect
-from tests.bench.figures import Figure, at_most, conclude, missing, quicker, shown
+from tests.bench.figures import Figure, amount, at_most, conclude, missing, quicker, shown
 from tests.bench.ledger import asking, copying, corpus, filling, latency, peers
 from tests.bench.ledger.server import Server, server
 
@@ -101,6 +101,13 @@ def _shipping(database: Server, folder: Path, log: Path, lines: int, peer: float
         ("the same with PostgreSQL's CPU", usual.cpu + usual.server_cpu, 0.8),
     ):
         figures.append(missing(name, "no pflogsumm") if peer is None else quicker(name, used, peer, times))
+    private = database.ship(folder, log, private=True)
+    _say("the same, private")
+    for name, used, plain in (
+        ("addresses sealed: CPU", private.cpu, usual.cpu),
+        ("the same with PostgreSQL's CPU", private.cpu + private.server_cpu, usual.cpu + usual.server_cpu),
+    ):
+        figures.append(_no_dearer(name, used, plain, 1.5))
     figures.append(at_most("memory", usual.memory / (1 << 20), 200, "MiB"))
     days = _days(database)
     alone = copying.copy(database, log, lambda: days)
@@ -112,6 +119,12 @@ def _shipping(database: Server, folder: Path, log: Path, lines: int, peer: float
     figures.append(quicker("commits of 256 KiB beside 4 MiB: wall", walls[256 << 10], walls[4 << 20], 0.8))
     figures.append(shown("lines shipped", lines / usual.wall, "/s"))
     return figures
+
+
+def _no_dearer(name: str, ours: float, without: float, times: float) -> Figure:
+    """Beside the same without it."""
+    ratio = ours / without
+    return Figure(name, amount(ours, "s"), amount(without, "s"), f"{ratio:.2f} x", f"<= {times:g} x", ratio <= times)
 
 
 def _waiting(database: Server, folder: Path, log: Path, seconds: float) -> list[Figure]:

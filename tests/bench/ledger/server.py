@@ -17,6 +17,7 @@ from typing import Any
 import psycopg
 
 import smtpctl.ledger
+from smtpctl.ledger.seal import BUCKETS, new_pair
 from tests.conftest import Cluster
 
 SCHEMA = Path(smtpctl.ledger.__file__).parent / "sql" / "schema.sql"
@@ -50,6 +51,15 @@ class Server:
         self.cluster.apply(self.database, SCHEMA)
         return self.database
 
+    def _make_private(self, folder: Path) -> dict[str, str]:
+        """Give the ledger public keys to seal under; the settings that make a shipper use them."""
+        with self.connect() as connection, connection.cursor() as cursor:
+            keys = [(bucket, new_pair()[1]) for bucket in range(BUCKETS)]
+            cursor.executemany("INSERT INTO ledger.seal_keys (bucket, public) VALUES (%s, %s)", keys)
+        path = folder / "lookup.json"
+        path.write_text(json.dumps({"1": "5a" * 32}))
+        return {"lookup_keys_file": str(path)}
+
     def connect(self) -> psycopg.Connection[Any]:
         return psycopg.connect(self.cluster.conninfo(self.database), autocommit=True)
 
@@ -73,7 +83,7 @@ class Server:
         path.write_text(json.dumps({"host": "bench", "log": str(log), "database": place, **more}))
         return path
 
-    def ship(self, folder: Path, log: Path, **more: object) -> Shipped:
+    def ship(self, folder: Path, log: Path, *, private: bool = False, **more: object) -> Shipped:
         """Ship a whole log into a new ledger, as fast as it goes. What the start of the interpreter and the first
         connection take is measured with an empty log and subtracted: a shipper starts once a month."""
         empty = folder / "empty.log"
@@ -81,6 +91,8 @@ class Server:
         self.new_ledger()
         start = self._ship(self.config(folder, empty, **more))
         self.new_ledger()
+        if private:
+            more["privacy"] = self._make_private(folder)
         all_of_it = self._ship(self.config(folder, log, **more))
         return Shipped(
             all_of_it.wall - start.wall,

@@ -93,7 +93,7 @@ class Shipping:
         with psycopg.connect(self.postgres.conninfo(self.database)) as connection:
             return connection.execute(statement.encode()).fetchall()
 
-    def wait_for(self, statement: str, expected: object, patience: float = 30.0) -> None:
+    def wait_for(self, statement: str, expected: object, patience: float = 120.0) -> None:
         """Until the first value of a query is what is expected."""
         deadline = time.monotonic() + patience
         while (found := self.query(statement)[0][0]) != expected:
