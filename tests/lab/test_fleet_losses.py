@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from smtpctl.lab.application import submit
 from tests.lab.support import AppliedFleet
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
@@ -61,27 +60,3 @@ def test_with_control_powered_off_mail_flows_within_limits_and_the_ledger_misses
     whole.lab.start_host("control1")
     for identity in identities:
         whole.journey(identity, "delivered", patience=150)
-
-
-def test_a_limit_holds_over_both_edges(applied: AppliedFleet) -> None:
-    (limit,) = applied.fleet.limits_of("trickle")
-    accepted = 0
-    refusals: list[tuple[int, bytes | str]] = []
-    for number in range(2 * limit.count):
-        edge = applied.fleet.hosts[("edge1", "edge2")[number % 2]]
-        message = applied.message("info@shop.test", "ada@yahoo.test")
-        try:
-            submit(
-                applied.place("trickle", address=edge.address),
-                message,
-                sender="info@shop.test",
-                recipients=["ada@yahoo.test"],
-            )
-            accepted += 1
-        except smtplib.SMTPRecipientsRefused as refusal:
-            refusals.append(next(iter(refusal.recipients.values())))
-        except smtplib.SMTPResponseException as refusal:
-            refusals.append((refusal.smtp_code, refusal.smtp_error))
-    assert accepted <= limit.count
-    assert {code for code, _ in refusals} == {450}
-    assert all("4.7.1" in str(words) and "trickle" in str(words) for _, words in refusals)
