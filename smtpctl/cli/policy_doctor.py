@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 import subprocess
 import sys
@@ -15,7 +14,7 @@ import click
 from smtpctl.cli.fleet import host_option
 
 if TYPE_CHECKING:
-    from smtpctl.operate.policy_settings import Finding
+    from smtpctl.operate.policy_settings import Finding, Needs
 
     #: Runs a command where the Postfix is; returns its exit code and what it printed.
     Run = Callable[[list[str]], tuple[int, str]]
@@ -37,9 +36,9 @@ FOLDER = "/etc/postfix-submission"
 def doctor(
     inventory: Path | None, hosts: tuple[str, ...], folder: str | None, rules: Path | None, as_json: bool
 ) -> None:
-    """Hold a running Postfix's settings against what the policy service needs of them.
+    """Hold a running Postfix's settings against what the policy service needs of them, and ask the service itself.
 
-    Exits with 1 when there is something to mend.
+    As smtpd(8) would, with a question that nothing is charged for. Exits with 1 when there is something to mend.
 
     \b
     Examples:
@@ -54,7 +53,7 @@ def doctor(
     if inventory is not None:
         found = _of_fleet(inventory, hosts)
     else:
-        found = {"this machine": _examine(_run_here, folder or "", counts_bytes=_counts_bytes(rules))}
+        found = {"this machine": _examine(_run_here, folder or "", _needs_of_file(rules))}
     if as_json:
         print_json({"hosts": {host: [_plain(one) for one in some] for host, some in found.items()}})
     else:
@@ -80,7 +79,7 @@ def _of_fleet(inventory: Path, hosts: tuple[str, ...]) -> dict[str, tuple[Findin
     from smtpctl.transport.connection import Connection
 
     chosen = select(inventory, hosts, roles=["submission"], placeholders=True)
-    counts_bytes = _any_bytes(policy_rules(chosen.fleet))
+    needs = _needs(policy_rules(chosen.fleet))
     found = {}
     for name, target in chosen.targets.items():
         connection = Connection(target)
@@ -92,21 +91,25 @@ def _of_fleet(inventory: Path, hosts: tuple[str, ...]) -> dict[str, tuple[Findin
             return channel.recv_exit_status(), output.decode()
 
         try:
-            found[name] = _examine(run, FOLDER, counts_bytes=counts_bytes)
+            found[name] = _examine(run, FOLDER, needs)
         finally:
             connection.close()
     return found
 
 
 def _run_here(command: list[str]) -> tuple[int, str]:
-    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        return 127, ""
     return ended.returncode, ended.stdout
 
 
-def _examine(run: Run, folder: str, *, counts_bytes: bool) -> tuple[Finding, ...]:
-    """The findings about the Postfix of ``folder``, in files as they are, and about the sockets that it asks."""
+def _examine(run: Run, folder: str, needs: Needs) -> tuple[Finding, ...]:
+    """The findings about the Postfix of ``folder``: its files as they are, and the services that they name."""
     from smtpctl.errors import TransportError
-    from smtpctl.operate.policy_settings import backlog, findings
+    from smtpctl.operate.policy_probe import PROGRAM, answers, backlogs
+    from smtpctl.operate.policy_settings import addresses, findings
     from smtpctl.render.rules.postfix_files import Instance, parameters, services
 
     texts = []
@@ -116,28 +119,27 @@ def _examine(run: Run, folder: str, *, counts_bytes: bool) -> tuple[Finding, ...
             raise TransportError(f"{folder}/{name} cannot be read", hint="--config names the folder of main.cf")
         texts.append(text)
     instance = Instance(folder, parameters(texts[0]), services(texts[1]))
-    found = [*findings(instance, counts_bytes=counts_bytes)]
-    code, listening = run(["ss", "--no-header", "--listening", "--numeric", "--unix", "--tcp"])
-    asked = sorted({where for _, _, value, _ in instance.settings() for where in _endpoints(value)})
-    for where in asked:
-        path = f"{instance.queue}/{where}" if "/" in where and not where.startswith("/") else where
-        lengths = [int(words[3]) for line in listening.splitlines() if path in (words := line.split())]
-        if code == 0 and lengths:
-            found += backlog(path, max(lengths))
-    return tuple(found)
+    asked = addresses(instance)
+    owner = instance.value("mail_owner") or "postfix"
+    code, told = run(["python3", "-c", PROGRAM, owner, *asked])
+    if code:
+        raise TransportError(f"python3 does not run beside {folder}", hint="apt-get install python3")
+    _, listening = run(["ss", "--no-header", "--listening", "--numeric", "--unix", "--tcp"])
+    return (*findings(instance, needs), *answers(told), *backlogs(listening, asked))
 
 
-def _endpoints(value: str) -> list[str]:
-    """The addresses that a restriction asks policy services at: a path, or host and port."""
-    return re.findall(r"check_policy_service\s+\{?\s*(?:unix|inet):([^\s,{}]+)", value)
+def _needs(rules: dict[str, Any]) -> Needs:
+    """What a rules file needs of Postfix."""
+    from smtpctl.operate.policy_settings import Needs
+
+    credentials, streams = rules.get("credentials", {}).values(), rules.get("streams", {}).values()
+    in_bytes = any(limit.get("counted") == "bytes" for one in credentials for limit in one.get("limits", []))
+    sized = any("message_size" in stream for stream in streams)
+    transports = frozenset(str(stream.get("filter", "")).partition(":")[0] for stream in streams)
+    return Needs(end=in_bytes or sized, transports=transports)
 
 
-def _counts_bytes(rules: Path | None) -> bool:
+def _needs_of_file(rules: Path | None) -> Needs:
     import json
 
-    return rules is not None and _any_bytes(json.loads(rules.read_text(encoding="utf-8")))
-
-
-def _any_bytes(rules: dict[str, Any]) -> bool:
-    credentials = rules.get("credentials", {}).values()
-    return any(limit.get("counted") == "bytes" for one in credentials for limit in one.get("limits", []))
+    return _needs({} if rules is None else json.loads(rules.read_text(encoding="utf-8")))

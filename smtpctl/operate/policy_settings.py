@@ -31,6 +31,7 @@ STAGES = (
 )
 
 _ASKED = re.compile(r"check_policy_service\s+(\{(?:[^{}]|\{[^{}]*\})*\}|[^\s,]+)")
+_ADDRESS = re.compile(r"\b(unix|inet):([^\s,{}]+)")
 _ATTRIBUTE = re.compile(r"(\w+)\s*=\s*([^{},]*)")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "": 1}
 
@@ -56,8 +57,20 @@ class Asked:
         return dict(_ATTRIBUTE.findall(self.text)).get(name, "").strip() or None if self.text.startswith("{") else None
 
 
-def findings(instance: Instance, *, counts_bytes: bool = False) -> tuple[Finding, ...]:
-    """Everything about an instance. ``counts_bytes``: some limit counts bytes, which END-OF-MESSAGE alone tells."""
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What the rules need of Postfix: a question at END-OF-MESSAGE (bytes are known there alone), and the transports
+    that their streams' mail leaves by."""
+
+    end: bool = False
+    transports: frozenset[str] = frozenset()
+
+
+NOTHING = Needs()
+
+
+def findings(instance: Instance, needs: Needs = NOTHING) -> tuple[Finding, ...]:
+    """Everything about an instance's settings."""
     asked = list(_asked(instance))
     if not asked:
         remedy = f"{RECIPIENT[0]} = check_policy_service {{ unix:PATH, timeout=10s, default_action=451 }}, ..."
@@ -65,16 +78,24 @@ def findings(instance: Instance, *, counts_bytes: bool = False) -> tuple[Finding
     return (
         *_one_string(asked),
         *(finding for one in {one.text: one for one in reversed(asked)}.values() for finding in _client(instance, one)),
-        *_stages(instance, counts_bytes=counts_bytes),
+        *_stages(instance, counts_bytes=needs.end),
+        *_transports(instance, needs.transports),
     )
 
 
-def backlog(where: str, found: int) -> tuple[Finding, ...]:
-    """The finding about a listening socket whose line holds so many connections."""
-    if found >= LEAST_BACKLOG:
-        return ()
-    text = f"its listening queue holds {found} connections: a burst of smtpd processes is refused, a second each"
-    return (Finding(where, text, f"{LEAST_BACKLOG} or more, and sysctl net.core.somaxconn no less"),)
+def addresses(instance: Instance) -> tuple[str, ...]:
+    """Where policy services are asked, as this machine names it: ``unix:`` with a whole path, ``inet:HOST:PORT``."""
+    found = {}
+    doors = [service for service in instance.services if service.command == "smtpd"]
+    jailed = any(door.chroot for door in doors)
+    for one in _asked(instance):
+        for kind, where in _ADDRESS.findall(one.text):
+            if kind == "unix" and (jailed or not where.startswith("/")):
+                # smtpd(8) has its queue for a root there; else it is where it works.
+                found[f"unix:{instance.queue}/{where.lstrip('/')}"] = None
+            else:
+                found[f"{kind}:{where}"] = None
+    return tuple(found)
 
 
 def _asked(instance: Instance) -> Iterator[Asked]:
@@ -135,6 +156,14 @@ def _stages(instance: Instance, *, counts_bytes: bool) -> Iterator[Finding]:
                 if permit := _permits_before(value):
                     text = f"{permit} stands before check_policy_service: whom it permits is never asked for"
                     yield Finding(f"{place}: {name}", text, f"check_policy_service ..., {permit}")
+
+
+def _transports(instance: Instance, transports: frozenset[str]) -> Iterator[Finding]:
+    """Postfix takes any name for a transport, and finds out at delivery that it has no such one."""
+    there = {service.name for service in instance.services}
+    for name in sorted(transports - there):
+        text = f"has no transport {name}, by which the rules send a stream's mail: it waits in the queue"
+        yield Finding(instance.master, text, f"{name} unix - - n - - smtp")
 
 
 def _overrides(door: MasterService, names: tuple[str, ...]) -> bool:

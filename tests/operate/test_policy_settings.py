@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,13 @@ from policy_service.rules import RULE_NAMES
 from policy_service.rules_file import parse
 from smtpctl.inventory import load_fleet
 from smtpctl.model.secrets import Secrets
-from smtpctl.operate.policy_settings import backlog, findings
+from smtpctl.operate.policy_probe import backlogs
+from smtpctl.operate.policy_settings import Needs, addresses, findings
 from smtpctl.render import render_fleet
 from smtpctl.render.rules.postfix_files import Instance, parameters, services
+from tests.policy_service.daemons import running
 
+RULES = Path(__file__).parents[1] / "policy_service" / "dialogues" / "rules.json"
 LAB = Path(__file__).parents[2] / "inventory" / "lab.yml"
 ASK = "check_policy_service { unix:policy, timeout=10s, default_action=451 }"
 MASTER = "submission inet n - y - - smtpd\n"
@@ -74,14 +78,40 @@ def test_each_bad_setting_is_found(main: str, master: str, words: list[str]) -> 
 
 
 def test_limits_in_bytes_need_the_end_of_the_message() -> None:
-    (found,) = findings(instance(GOOD), counts_bytes=True)
+    (found,) = findings(instance(GOOD), Needs(end=True))
     assert "bytes are not counted" in found.text
-    assert findings(instance(GOOD + f"smtpd_end_of_data_restrictions = {ASK}\n"), counts_bytes=True) == ()
+    assert findings(instance(GOOD + f"smtpd_end_of_data_restrictions = {ASK}\n"), Needs(end=True)) == ()
+
+
+def test_a_transport_that_a_stream_leaves_by_has_to_be_there() -> None:
+    (found,) = findings(
+        instance(GOOD, MASTER + "bulk unix - - n - - smtp\n"), Needs(transports=frozenset({"bulk", "x"}))
+    )
+    assert "has no transport x" in found.text
+
+
+@pytest.mark.parametrize(
+    ("asked", "master", "expected"),
+    [
+        ("unix:policy", MASTER, "unix:/q/policy"),
+        ("unix:a/b.sock", MASTER.replace("- y", "- n"), "unix:/q/a/b.sock"),
+        ("unix:/run/p", MASTER, "unix:/q/run/p"),
+        ("unix:/run/p", MASTER.replace("- y", "- n"), "unix:/run/p"),
+        ("inet:127.0.0.1:10031", MASTER, "inet:127.0.0.1:10031"),
+    ],
+)
+def test_addresses_are_those_that_smtpd_reaches_from_its_jail(asked: str, master: str, expected: str) -> None:
+    main = "queue_directory = /q\n" + GOOD.replace("unix:policy", asked)
+    assert addresses(instance(main, master)) == (expected,)
 
 
 def test_a_short_queue_of_the_listener_is_found() -> None:
-    assert backlog("unix:policy", 1024) == ()
-    assert "holds 5 connections" in backlog("unix:policy", 5)[0].text
+    lines = "u_str LISTEN 0 1024 /q/a 1 * 0\nu_str LISTEN 0 5 /q/b 1 * 0\ntcp LISTEN 0 7 127.0.0.1:10031 0.0.0.0:*\n"
+    found = list(backlogs(lines, ("unix:/q/a", "unix:/q/b", "inet:localhost:10031", "unix:/q/none")))
+    assert [(one.place, one.text.partition(":")[0]) for one in found] == [
+        ("unix:/q/b", "its listening queue holds 5 connections"),
+        ("inet:localhost:10031", "its listening queue holds 7 connections"),
+    ]
 
 
 def test_what_we_render_has_no_findings() -> None:
@@ -90,31 +120,63 @@ def test_what_we_render_has_no_findings() -> None:
     assert findings(Instance("/etc/postfix-submission", parameters(main), services(master))) == ()
 
 
-def test_the_command_names_what_is_wrong_in_a_folder_and_fails(tmp_path: Path) -> None:
-    (tmp_path / "master.cf").write_text(MASTER)
-    (tmp_path / "main.cf").write_text(GOOD)
-    command = [sys.executable, "-m", "smtpctl", "policy", "doctor", "--config", str(tmp_path)]
-    good = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert good.stdout == "this machine: Postfix asks the policy service as it should\n"
-    (tmp_path / "main.cf").write_text(GOOD.replace("451", "DUNNO"))
-    bad = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False)
+Doctor = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def doctor(tmp_path: Path) -> Doctor:
+    """The command on a Postfix whose queue directory is the test's; whoever listens there is asked as its own user."""
+
+    def run(*arguments: str, main: str = GOOD) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "master.cf").write_text(MASTER)
+        (tmp_path / "main.cf").write_text(f"queue_directory = {tmp_path}\nmail_owner = root\n{main}")
+        command = [sys.executable, "-m", "smtpctl", "policy", "doctor", "--config", str(tmp_path), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def test_the_command_finds_nothing_wrong_with_our_own_service_and_names_what_is_wrong_in_a_folder(
+    doctor: Doctor, tmp_path: Path
+) -> None:
+    with running(tmp_path / "daemon", "serve", "--rules", str(RULES), "--listen", f"unix:{tmp_path}/policy"):
+        good = doctor()
+        assert (good.returncode, good.stdout) == (0, "this machine: Postfix asks the policy service as it should\n")
+        bad = doctor("--json", main=GOOD.replace("451", "DUNNO"))
     assert bad.returncode == 1
     (found,) = json.loads(bad.stdout)["hosts"]["this machine"]
     assert found["place"] == f"{tmp_path}/main.cf: smtpd_recipient_restrictions"
 
 
-def test_a_listener_with_a_short_queue_is_found_where_it_listens(tmp_path: Path) -> None:
-    if shutil.which("ss") is None:
-        pytest.skip("no ss(8) to ask for listening queues: apt-get install iproute2")
+@pytest.mark.parametrize(
+    ("replies", "words"),
+    [(1, "closes the connection after a reply: each further question costs Postfix a whole second"), (0, "hangs up")],
+)
+def test_a_service_that_does_not_keep_the_connection_is_found(
+    doctor: Doctor, tmp_path: Path, replies: int, words: str
+) -> None:
     with socket.socket(socket.AF_UNIX) as sock:
         sock.bind(str(tmp_path / "policy"))
-        sock.listen(5)
-        (tmp_path / "master.cf").write_text(MASTER)
-        (tmp_path / "main.cf").write_text(GOOD.replace("unix:policy", f"unix:{tmp_path}/policy"))
-        command = [sys.executable, "-m", "smtpctl", "policy", "doctor", "--config", str(tmp_path)]
-        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        sock.listen(1024)
+
+        def serve() -> None:
+            connection, _ = sock.accept()
+            with connection:
+                connection.recv(4096)
+                connection.sendall(b"action=DUNNO\n\n" * replies)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        ended = doctor()
+        thread.join()
     assert ended.returncode == 1
-    assert "its listening queue holds 5 connections" in ended.stdout
+    assert words in ended.stdout
+
+
+def test_a_socket_where_nobody_listens_is_found(doctor: Doctor, tmp_path: Path) -> None:
+    ended = doctor()
+    assert ended.returncode == 1
+    assert f"unix:{tmp_path}/policy: nobody can be reached there" in ended.stdout
 
 
 def test_the_settings_and_rules_that_the_page_shows_are_sound() -> None:
