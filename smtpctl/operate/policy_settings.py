@@ -85,7 +85,7 @@ def findings(instance: Instance, needs: Needs = NOTHING) -> tuple[Finding, ...]:
 
 def addresses(instance: Instance) -> tuple[str, ...]:
     """Where policy services are asked, as this machine names it: ``unix:`` with a whole path, ``inet:HOST:PORT``."""
-    found = {}
+    found: dict[str, None] = {}
     doors = [service for service in instance.services if service.command == "smtpd"]
     jailed = any(door.chroot for door in doors)
     for one in _asked(instance):

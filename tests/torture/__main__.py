@@ -24,6 +24,7 @@ STATE = Path(__file__).parents[2] / ".torture"
 TABLE = {
     "broken": ("broken", 104),
     "interruptions": ("interruptions", 500),
+    "policy-away": ("policy_away", 1),
     "policy-fleet": ("policy_fleet", 20),
     "policy-wire": ("policy_wire", 10),
     "rolling": ("rolling", 5),
