@@ -35,6 +35,8 @@ _TOP = {
 
 #: After every row, those of a host whose clock is wrong too.
 _NEVER = datetime(9000, 1, 1, tzinfo=UTC)
+#: How long before an attempt its message, or the one that was submitted for it, may have begun.
+_IN_QUEUES = timedelta(days=11)
 
 Value = TypeVar("Value")
 
@@ -205,24 +207,24 @@ class Reader:
         before_at, before_id = before or (None, None)
         values |= {"subject": subject, "before_at": before_at, "before_id": before_id}
         found: list[dict[str, Any]] = []
-        for since, until in self._windows(wanted.since, wanted.until, before_at):
-            place = {"since": since, "until": until, "rows": rows - len(found)}
+        for since, until in self._windows(wanted, before_at):
+            known = {"known_since": since - _IN_QUEUES, "known_until": until + timedelta(hours=1)}
+            place = {"since": since, "until": until, "rows": rows - len(found), **known}
             found += self._ask(dict, "search", **(values | place))
             if len(found) >= rows:
                 break
         return self.revealed(found)
 
-    def _windows(
-        self, since: datetime | None, until: datetime | None, before: datetime | None
-    ) -> Iterator[tuple[datetime, datetime]]:
+    def _windows(self, wanted: Search, before: datetime | None) -> Iterator[tuple[datetime, datetime]]:
         """Spans of time from the latest to the oldest rows, each longer than the one before: what is frequent is found
-        in the first, and what is rare takes no more than twice as long as one look at everything."""
+        in the first, and what is rare takes no more than twice as long as one look at everything. Rows of an address
+        stand in an index: one look."""
         ((first,),) = self._ask(tuple, "first_day")
-        begin = max(filter(None, (since, first)), default=datetime.now(UTC))
-        end = min(until or _NEVER, _NEVER if before is None else before + timedelta(microseconds=1))
+        begin = max(filter(None, (wanted.since, first)), default=datetime.now(UTC))
+        end = min(wanted.until or _NEVER, _NEVER if before is None else before + timedelta(microseconds=1))
         after, span = min(end, datetime.now(UTC)), timedelta(hours=1)
         while end > begin:
-            after = max(begin, after - span)
+            after = begin if wanted.address else max(begin, after - span)
             yield after, end
             end, span = after, span * 2
 

@@ -677,7 +677,7 @@ $$;
 -- Attempts to hand a recipient to somebody outside the fleet: what hosts hand to each other is left out, so that a
 -- recipient counts once. Probes (deliverable, undeliverable) are no mail.
 -- Dropped first: their columns may have changed.
-DROP VIEW IF EXISTS hourly, bounce_rates, replies, failures, delays, latencies, unsummed, unsummed_attributed, attributed, outgoing CASCADE;
+DROP VIEW IF EXISTS hourly, bounce_rates, replies, failures, delays, latencies, unsummed, attributed, outgoing CASCADE;
 
 CREATE OR REPLACE VIEW outgoing AS
 SELECT id, at, message, host, instance, pool, stream, domain, provider, transport, source_address, relay_name,
@@ -711,16 +711,28 @@ CREATE OR REPLACE VIEW unsummed AS
 SELECT outgoing.* FROM outgoing LEFT JOIN summed ON summed.source = id >> 40
 WHERE at >= ledger.unsummed_since() AND id >= coalesce(next_id, 0);
 
--- The same as `attributed`, with a bound that lets whole days of messages be left out.
-CREATE OR REPLACE VIEW unsummed_attributed AS
-SELECT unsummed.*, coalesce(own.credential, submitted.credential) AS credential
-FROM unsummed
-LEFT JOIN messages AS own ON own.id = unsummed.message AND own.started_at >= ledger.unsummed_since() - interval '6 days'
-LEFT JOIN LATERAL (
-  SELECT credential FROM messages
-  WHERE message_id = own.message_id AND credential IS NOT NULL
-    AND started_at >= ledger.unsummed_since() - interval '6 days'
-  LIMIT 1) AS submitted ON own.credential IS NULL;
+-- Traffic that is in no sum yet, with its credentials. A function, because it says the times as constants: so whole days are
+-- left out before they are planned for.
+CREATE OR REPLACE FUNCTION unsummed_traffic()
+RETURNS TABLE (hour timestamptz, stream text, pool text, provider text, credential text, status text, attempts bigint)
+LANGUAGE plpgsql STABLE ROWS 500 SET search_path = ledger, pg_temp AS $$
+DECLARE
+  since constant timestamptz := unsummed_since();
+BEGIN
+  RETURN QUERY EXECUTE format($query$
+    SELECT date_trunc('hour', reading.at, 'UTC'), reading.stream, reading.pool, reading.provider,
+           coalesce(own.credential, submitted.credential), reading.status, count(*)
+    FROM outgoing AS reading
+    LEFT JOIN summed ON summed.source = reading.id >> 40
+    LEFT JOIN messages AS own ON own.id = reading.message AND own.started_at >= %2$L
+    LEFT JOIN LATERAL (
+      SELECT messages.credential FROM messages
+      WHERE messages.message_id = own.message_id AND messages.credential IS NOT NULL AND started_at >= %2$L
+      LIMIT 1) AS submitted ON own.credential IS NULL
+    WHERE reading.at >= %1$L AND reading.id >= coalesce(next_id, 0)
+    GROUP BY 1, 2, 3, 4, 5, 6 $query$, since, CASE WHEN isfinite(since) THEN since - interval '11 days' ELSE since END);
+END
+$$;
 
 -- What is the same in replies that mean the same: without the host that said it, without addresses, and without words that hold a digit and are long
 -- enough to be an IP address, a queue id or a session. Status codes stay.
@@ -736,8 +748,7 @@ RETURN round((1.1 ^ bucket)::numeric, CASE WHEN bucket < 25 THEN 3 ELSE 1 END)::
 CREATE VIEW hourly AS
 SELECT hour, stream, pool, provider, credential, status, attempts FROM traffic_sums
 UNION ALL
-SELECT date_trunc('hour', at, 'UTC'), stream, pool, provider, credential, status, count(*)
-FROM unsummed_attributed GROUP BY 1, 2, 3, 4, 5, 6;
+SELECT hour, stream, pool, provider, credential, status, attempts FROM ledger.unsummed_traffic();
 COMMENT ON VIEW hourly IS 'Traffic: attempts by hour, stream, pool, provider, credential and status.';
 
 CREATE VIEW bounce_rates AS
@@ -903,7 +914,7 @@ GRANT INSERT ON messages, deliveries, events, bounces, complaints, unclassified_
 GRANT SELECT (dedupe) ON bounces, complaints, unclassified_mails TO ledger_writer;
 GRANT EXECUTE ON FUNCTION domain_of(text) TO ledger_writer, ledger_reader, ledger_operator;
 -- A view's functions are called as whoever asks it.
-GRANT EXECUTE ON FUNCTION unsummed_since(), reply_shape(text), delay_bucket(real), delay_of(smallint)
+GRANT EXECUTE ON FUNCTION unsummed_since(), unsummed_traffic(), reply_shape(text), delay_bucket(real), delay_of(smallint)
   TO ledger_reader, ledger_operator;
 GRANT EXECUTE ON FUNCTION subject(text), subject_numbers(text[]), find_subjects(bytea[]),
   add_subjects(smallint, bytea[], text[], integer[], bytea[]), make_day(date), make_days(integer),

@@ -1,5 +1,6 @@
 -- The next attempts between two moments, the latest first: what stands before (at, id) of the last row before them.
 -- Who is looked for is found by indexes: rows of a person, or of messages that somebody sent or submitted then.
+-- Messages are looked for where they can have begun: a queue keeps them for days.
 SELECT deliveries.id, deliveries.at, deliveries.host, deliveries.instance, messages.queue_id, messages.message_id,
        messages.credential, deliveries.stream, deliveries.pool, names.name AS recipient, deliveries.domain, provider,
        transport, relay_name, status, dsn, reply_code, delay, hardness, category, reply
@@ -7,14 +8,13 @@ FROM ledger.deliveries
 JOIN ledger.names ON names.id = deliveries.recipient
 LEFT JOIN ledger.messages
   ON messages.id = deliveries.message
-  AND messages.started_at BETWEEN deliveries.at - make_interval(secs => coalesce(delay, 432000) + 600)
-                              AND deliveries.at + interval '10 minutes'
+  AND messages.started_at BETWEEN %(known_since)s AND %(known_until)s
 WHERE deliveries.at >= %(since)s AND deliveries.at < %(until)s
   AND (%(before_at)s::timestamptz IS NULL OR (deliveries.at, deliveries.id) < (%(before_at)s, %(before_id)s::bigint))
   AND (%(subject)s::bigint IS NULL OR deliveries.recipient = %(subject)s OR deliveries.original_recipient = %(subject)s
        OR deliveries.message = ANY (ARRAY (
          SELECT id FROM ledger.messages WHERE sender = %(subject)s
-           AND started_at BETWEEN %(since)s - interval '40 days' AND %(until)s + interval '1 hour')))
+           AND started_at BETWEEN %(known_since)s AND %(known_until)s)))
   AND (%(domain)s::text IS NULL OR deliveries.domain = lower(%(domain)s))
   AND (%(stream)s::text IS NULL OR deliveries.stream = %(stream)s)
   AND (%(provider)s::text IS NULL OR deliveries.provider = %(provider)s)
@@ -24,6 +24,5 @@ WHERE deliveries.at >= %(since)s AND deliveries.at < %(until)s
   AND (%(credential)s::text IS NULL OR messages.credential = %(credential)s
        OR EXISTS (SELECT FROM ledger.messages AS submitted
                   WHERE submitted.message_id = messages.message_id AND submitted.credential = %(credential)s
-                    AND submitted.started_at BETWEEN messages.started_at - interval '5 days'
-                                                 AND messages.started_at + interval '10 minutes'))
+                    AND submitted.started_at BETWEEN %(known_since)s AND %(known_until)s))
 ORDER BY deliveries.at DESC, deliveries.id DESC LIMIT %(rows)s

@@ -15,7 +15,7 @@ from smtpctl.ledger.reader import Reader, Search
 from tests.bench.figures import Figure, at_most
 
 PAGE = Path(__file__).parents[3] / "docs" / "ledger.md"
-_QUESTION = re.compile(r"^\*\*(.+?)\*\*.*?^```sql\n(.+?)^```", re.MULTILINE | re.DOTALL)
+_QUESTION = re.compile(r"^\*\*([^*\n]+\?)\*\*.*?^```sql\n(.+?)^```", re.MULTILINE | re.DOTALL)
 #: Seconds within which an answer has to stand.
 _BOUND = 1.0
 
