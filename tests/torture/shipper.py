@@ -31,7 +31,7 @@ _LINES = 1000
 
 
 class SmallDisk:
-    """A disk of 160 MiB that the ledger's tables are on, and that can be filled."""
+    """A disk of 256 MiB that the ledger's tables are on, and that can be filled."""
 
     def __init__(self, folder: Path) -> None:
         self._ballast = folder / "ballast"
@@ -58,7 +58,7 @@ def small_disk(shipping: Shipping) -> Iterator[SmallDisk | None]:
         yield None
         return
     folder = Path(tempfile.mkdtemp(prefix="smtpctl-small-", dir="/var/tmp"))
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=160m", "tmpfs", str(folder)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256m", "tmpfs", str(folder)], check=True)
     try:
         disk = SmallDisk(folder)
         disk.folder.mkdir()
