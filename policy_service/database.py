@@ -46,10 +46,12 @@ SWEEP_EVERY = 3600.0
 BACKOFF = (0.05, 0.2, 0.5, 1.0, 2.0)
 
 #: A lease is durable, on a standby that may be promoted too, before it is used. The other settings bound what a
-#: statement of ours may do to the server when it stalls.
+#: statement of ours may do to the server when it stalls. Every statement looks rows up by their key: planning that anew
+#: each time would cost more than the statement, and no other plan is worth a thought, however few the rows are now.
 SESSION = (
     "-c synchronous_commit=on -c statement_timeout=1000 -c lock_timeout=1000 "
-    "-c idle_in_transaction_session_timeout=5000 -c jit=off"
+    "-c idle_in_transaction_session_timeout=5000 -c jit=off -c plan_cache_mode=force_generic_plan "
+    "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
 )
 
 

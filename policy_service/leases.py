@@ -40,6 +40,9 @@ FORGOTTEN_EMPTY = 10 * SECOND
 #: What a client is told where only the database can say more.
 LOOK_AGAIN = 60 * SECOND
 
+#: However often there is an occasion, a round of housekeeping comes after so long.
+TEND_EVERY = SECOND // 20
+
 #: Keys looked at in one round of housekeeping, so that it takes no noticeable time: those that hold leases, and any.
 TENDED_AT_ONCE = 2000
 SWEPT_AT_ONCE = 5000
@@ -118,6 +121,7 @@ class Book:
         self._handed_back: list[HandBack] = []
         self._to_tend: list[Key] = []
         self._to_sweep: list[Key] = []
+        self._tended = -TEND_EVERY
 
     def key(self, name: str, shape: Shape, limit: object, now: int) -> Key:
         """The key of that name, made when it is new; a changed limit takes effect at once."""
@@ -242,6 +246,9 @@ class Book:
 
     def tend(self, now: int) -> None:
         """Housekeeping, a few times a second: reports that are due, idle permits back, keys without use forgotten."""
+        if now - self._tended < TEND_EVERY:
+            return
+        self._tended = now
         if not self._to_tend:
             self._to_tend = list(self._leased)
         for key in self._to_tend[-TENDED_AT_ONCE:]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+from collections.abc import Generator
 from datetime import date
 from typing import Any
 
@@ -45,12 +46,25 @@ _FILTER = re.compile(r"[A-Za-z0-9_-]+:\S+")
 
 def parse(text: str | bytes, *, rule_names: tuple[str, ...] = (), with_action: tuple[str, ...] = ()) -> Ruleset:
     """Given the content of a rules file, return its values. Raise RulesError with every problem of it."""
+    steps = parsing(text, rule_names=rule_names, with_action=with_action)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as ended:
+            ruleset: Ruleset = ended.value
+            return ruleset
+
+
+def parsing(
+    text: str | bytes, *, rule_names: tuple[str, ...] = (), with_action: tuple[str, ...] = ()
+) -> Generator[None, None, Ruleset]:
+    """The same, a little at a time: for who has somebody to answer in between."""
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise RulesError([f"not JSON: {error}"]) from None
     reader = _Reader()
-    ruleset = reader.ruleset(document, rule_names, with_action)
+    ruleset = yield from reader.ruleset(document, rule_names, with_action)
     if reader.problems:
         raise RulesError(reader.problems)
     return ruleset
@@ -64,7 +78,9 @@ class _Reader:
         self.strict = False
         self.processes = 1
 
-    def ruleset(self, document: Any, rule_names: tuple[str, ...], with_action: tuple[str, ...]) -> Ruleset:
+    def ruleset(
+        self, document: Any, rule_names: tuple[str, ...], with_action: tuple[str, ...]
+    ) -> Generator[None, None, Ruleset]:
         if not isinstance(document, dict):
             self.problems.append("the file must hold one object")
             return Ruleset("", (), {}, {})
@@ -82,10 +98,10 @@ class _Reader:
             name: self.stream(name, value, f"streams.{name}")
             for name, value in self.mapping(document.get("streams"), "streams").items()
         }
-        credentials = {
-            name.lower(): self.credential(name.lower(), value, streams)
-            for name, value in self.mapping(document.get("credentials"), "credentials").items()
-        }
+        credentials = {}
+        for name, value in self.mapping(document.get("credentials"), "credentials").items():
+            credentials[name.lower()] = self.credential(name.lower(), value, streams)
+            yield
         modes, actions = self.rules(document.get("rules", {}), rule_names, with_action)
         invalid = self.invalid(document["invalid_recipients"]) if "invalid_recipients" in document else None
         providers = self.providers(document.get("providers", {}))

@@ -7,12 +7,12 @@ import asyncio
 import signal
 import socket
 from collections import Counter
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from time import monotonic, time
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from policy_service import notify
 from policy_service.daemon import LISTENER
@@ -26,7 +26,7 @@ from policy_service.metrics import Latency, counter, gauge
 from policy_service.pauses import PauseFile
 from policy_service.readiness import Readiness, own, requirement
 from policy_service.rules import RULE_NAMES, WITH_ACTION
-from policy_service.rules_file import parse
+from policy_service.rules_file import parse, parsing
 from policy_service.ruleset import RulesError, Ruleset
 from policy_service.server import Delegation
 from policy_service.standing import Standing
@@ -40,11 +40,17 @@ if TYPE_CHECKING:
 DRAIN = 1.0
 
 
+#: Rules are read so long at a time (seconds).
+SLICE = 0.0005
+
 #: The name under which systemd keeps connections from one process to the next.
 CONNECTION = "connection"
 
 #: How long the service waits for its database before it listens (seconds). Postfix asks again after a second.
 FIRST_CONTACT = 0.7
+
+
+Result = TypeVar("Result")
 
 
 class Truth(Protocol):
@@ -99,6 +105,7 @@ class Service:
         listeners: list[Endpoint] = options.listen
         self._readiness = Readiness([*map(own, listeners[:1]), *options.require])
         self._reloads = {"loaded": 0, "refused": 0}
+        self._told_to_reload = asyncio.Event()
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT."""
@@ -106,7 +113,7 @@ class Service:
         loop = asyncio.get_running_loop()
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signal_number, stop.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reload)
+        loop.add_signal_handler(signal.SIGHUP, self._told_to_reload.set)
         truth = asyncio.ensure_future(self._truth.run())
         with suppress(TimeoutError):
             # The first messages should find the quotas; without a database mail goes on all the same.
@@ -131,7 +138,8 @@ class Service:
     def _background(self) -> Iterator[Coroutine[Any, Any, None]]:
         yield self._readiness.run()
         yield notify.signs_of_life()
-        yield self._watched.run(self._reload)
+        yield self._watched.run(self._told_to_reload.set)
+        yield self._reload_when_told()
         yield tick(self._engine)
         if self._follower:
             yield self._follower.run()
@@ -187,12 +195,19 @@ class Service:
         """The sockets of the connections on which nothing is under way."""
         return [sock for connection in list(self._connections) if (sock := connection.release())]
 
-    def _reload(self) -> None:
-        """Take the rules file anew; a bad one leaves the old rules in force."""
+    async def _reload_when_told(self) -> None:
+        while True:
+            await self._told_to_reload.wait()
+            self._told_to_reload.clear()
+            await self._reload()
+
+    async def _reload(self) -> None:
+        """Take the rules file anew, between answers; a bad one leaves the old rules in force."""
         notify.reloading()
         self._watched.reading()
         try:
-            ruleset = read_rules(self._options.rules)
+            text = self._options.rules.read_bytes()
+            ruleset = await between_answers(parsing(text, rule_names=RULE_NAMES, with_action=WITH_ACTION))
         except (OSError, RulesError) as error:
             self._reloads["refused"] += 1
             log(ERROR, "rules-refused", file=self._options.rules, text=error)
@@ -258,6 +273,19 @@ class Service:
             *self._latency.lines(f"{prefix}_reply_seconds"),
         ]
         return Page(200, "text/plain; version=0.0.4", "\n".join(lines) + "\n")
+
+
+async def between_answers(steps: Generator[None, None, Result]) -> Result:
+    """What the steps come to; whoever asks meanwhile waits for a slice of them at most."""
+    while True:
+        end = monotonic() + SLICE
+        try:
+            while monotonic() < end:
+                next(steps)
+        except StopIteration as ended:
+            result: Result = ended.value
+            return result
+        await asyncio.sleep(0)
 
 
 def healthy() -> Page:

@@ -11,6 +11,10 @@ from policy_service.log import WARNING, log
 
 EVERY = 1.0
 
+#: Rings of garbage are looked for once in so many ticks, while there are so few keys that it takes milliseconds.
+COLLECT_EVERY = 60
+FEW_KEYS = 20_000
+
 #: So many requests of one stage without another having come once mean that Postfix does not ask there.
 ENOUGH = 50
 
@@ -18,13 +22,18 @@ ENOUGH = 50
 async def tick(engine: Engine) -> None:
     """Tell the engine the time, and say once which questions Postfix leaves out."""
     missing: set[str] = set()
+    turn = 0
+    # Nothing that an answer makes is a ring, so nearly all is freed at once. What else becomes garbage (an exception of
+    # a lost connection) is looked for now and then, and not among a million keys: that would stop answers for long.
+    gc.freeze()
+    gc.set_threshold(10_000, 10, 1_000_000)
     while True:
         engine.tick(time())
         for stage in missing_stages(engine) - missing:
             missing.add(stage)
             log(WARNING, "stage-missing", stage=stage, text=WANTED[stage])
-        # What has lived until now will mostly live on: the collector need not look at a million keys again and again.
-        gc.freeze()
+        if len(engine.book.keys) <= FEW_KEYS and (turn := turn + 1) % COLLECT_EVERY == 0:
+            gc.collect()
         await asyncio.sleep(EVERY)
 
 
