@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tests.bench import figures
 from tests.bench.figures import Figure
-from tests.bench.policy import peers, servers, setup
+from tests.bench.policy import peers, postfix, servers, setup
 from tests.bench.policy.cpu import resident_megabytes
 from tests.bench.policy.measure import Measured, measure, middle
 from tests.bench.policy.servers import Database, Server
@@ -129,6 +129,25 @@ def against_peers(folder: Path, database: Database, ours: Measured) -> list[Figu
     return made
 
 
+def beside_postfix(folder: Path, database: Database) -> list[Figure]:
+    """What the service costs beside a real Postfix that asks it three times a message."""
+    name = "CPU of the service, of Postfix's own a message"
+    sink = int(servers.free_endpoint().rpartition(":")[2])
+    document = servers.everyone(servers.two_windows(), f"smtp:[127.0.0.1]:{sink}")
+    note("Postfix")
+    try:
+        with servers.ours(folder, document, database, name="postfix-rules") as server:
+            cost = postfix.cost(folder, server, sink, 2000)
+    except (OSError, RuntimeError) as error:
+        return [figures.missing(name, str(error).partition("\n")[0][:100])]
+    return [
+        figures.at_most(name, 100 * cost.policy / cost.postfix, 1.5, "%"),
+        figures.shown("CPU of Postfix a message", cost.postfix * 1e6, "us"),
+        figures.shown("CPU of the service and its database a message", cost.policy * 1e6, "us"),
+        figures.shown("messages/s through Postfix", cost.messages_per_second, ""),
+    ]
+
+
 def memory(folder: Path, database: Database) -> list[Figure]:
     """What keys cost: two windows a sender, each sender asked for once."""
     limits = [limit | {"key": "sender"} for limit in servers.two_windows()]
@@ -168,17 +187,26 @@ def main() -> int:
     """Measure everything and print a line a figure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--long", action="store_true", help="also what takes minutes")
+    parser.add_argument("--only", choices=("echo", "peers", "postfix", "memory"), nargs="+", help="only these parts")
     options = parser.parse_args()
+    parts = options.only or ("echo", "peers", "postfix", "memory")
     started = time.monotonic()
     for name, reason in setup.prepare().items():
         note(f"{name} cannot be had: {reason}")
     folder = Path(tempfile.mkdtemp(prefix="smtpctl-bench-", dir="/tmp"))
     folder.chmod(0o755)
     database = Database(folder)
+    made: list[Figure] = []
     try:
-        made, ours = against_echo(folder, database)
-        made += against_peers(folder, database, ours)
-        made += memory(folder, database)
+        if "echo" in parts or "peers" in parts:
+            found, ours = against_echo(folder, database)
+            made += found
+            if "peers" in parts:
+                made += against_peers(folder, database, ours)
+        if "postfix" in parts:
+            made += beside_postfix(folder, database)
+        if "memory" in parts:
+            made += memory(folder, database)
         if options.long:
             made += flat(folder, database)
     finally:

@@ -113,6 +113,8 @@ def main() -> None:
     roots = [root for root in (options.server, options.database) if root]
     before = [cpu_seconds(root) for root in roots]
     requests, seconds = load.run(options.seconds, options.requests)
+    if not requests:
+        raise SystemExit(f"no answer within {options.seconds} s")
     used = [cpu_seconds(root) - start for root, start in zip(roots, before, strict=True)]
     print(
         json.dumps(

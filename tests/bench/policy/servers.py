@@ -102,20 +102,23 @@ def credential(limits: list[dict[str, object]]) -> dict[str, object]:
     }
 
 
-def rules(credentials: Mapping[str, object]) -> Mapping[str, object]:
+POOL = "transactional:[127.0.0.1]:10025"
+
+
+def rules(credentials: Mapping[str, object], pool: str = POOL) -> Mapping[str, object]:
     """A rules file with these credentials, and all rules in force."""
     return {
         "version": 1,
         "hosts": ["bench"],
-        "streams": {"transactional": {"filter": "transactional:[127.0.0.1]:10025", "message_size": 10**7}},
+        "streams": {"transactional": {"filter": pool, "message_size": 10**7}},
         "invalid_recipients": {"in_a_row": 20, "hold": 3600},
         "credentials": credentials,
     }
 
 
-def everyone(limits: list[dict[str, object]]) -> Mapping[str, object]:
+def everyone(limits: list[dict[str, object]], pool: str = POOL) -> Mapping[str, object]:
     """A rules file in which each sender signs in as itself."""
-    return rules({sender(number): credential(limits) for number in range(SENDERS)})
+    return rules({sender(number): credential(limits) for number in range(SENDERS)}, pool)
 
 
 def two_windows() -> list[dict[str, object]]:

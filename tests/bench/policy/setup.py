@@ -11,6 +11,8 @@ import re
 import subprocess
 import sys
 import venv
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
@@ -20,7 +22,7 @@ VENV = HOME / "venv"
 MULTIARCH = "x86_64-linux-gnu" if os.uname().machine == "x86_64" else f"{os.uname().machine}-linux-gnu"
 LIBRARIES = DEBIAN / "usr/lib" / MULTIARCH
 
-DEBIAN_PACKAGES = ("postfwd", "redis-server", "mariadb-server-core", "libmariadb-dev")
+PEERS = ("postfwd", "redis-server", "mariadb-server-core", "libmariadb-dev")
 PYPI_PACKAGES = ("policyd-rate-limit==1.2.0", "psycopg2-binary", "setuptools<81")
 #: What CHAPPS' quota service imports. It names no upper bounds itself; these are of its own time.
 CHAPPS_PACKAGES = (
@@ -47,7 +49,12 @@ class SetupError(Exception):
 def prepare() -> dict[str, str]:
     """Bring every peer here, once. Return the peers that are missing, with the reason."""
     missing = {}
-    steps = {"debian": _unpack, "pypi": _install_pypi, "chapps": _install_chapps}
+    steps: dict[str, Callable[[], None]] = {
+        "debian": partial(_unpack, PEERS),
+        "postfix": partial(_unpack, ("postfix",)),
+        "pypi": _install_pypi,
+        "chapps": _install_chapps,
+    }
     for name, step in steps.items():
         done = HOME / f"{name}.done"
         if done.exists():
@@ -62,13 +69,13 @@ def prepare() -> dict[str, str]:
     return missing
 
 
-def _unpack() -> None:
+def _unpack(packages: tuple[str, ...]) -> None:
     """Unpack Debian's packages, with all that they depend on and this machine lacks."""
-    listed = _run("apt-get", "install", "--simulate", "--no-install-recommends", *DEBIAN_PACKAGES)
+    listed = _run("apt-get", "install", "--simulate", "--no-install-recommends", *packages)
     names = [name for name in re.findall(r"^Inst (\S+)", listed, re.MULTILINE) if not _BASE.fullmatch(name)]
     archives = HOME / "archives"
     archives.mkdir(exist_ok=True)
-    _run("apt-get", "download", *(names or DEBIAN_PACKAGES), folder=archives)
+    _run("apt-get", "download", *(names or packages), folder=archives)
     for archive in sorted(archives.glob("*.deb")):
         _run("dpkg-deb", "--extract", str(archive), str(DEBIAN))
 
