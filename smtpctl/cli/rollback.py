@@ -21,7 +21,8 @@ from smtpctl.cli.runs import agreement, conclude, json_option, reporter, yes_opt
 def rollback(host: str | None, revision: str, inventory: Path, yes: bool, take_over: bool, as_json: bool) -> None:
     """Bring hosts back to what they were.
 
-    HOST, or every host, goes to REVISION, or to what it was before its last apply.
+    HOST goes to REVISION, or to what it was before its last apply. Without a HOST, all hosts that the last command
+    changed (an apply, an upgrade, a rollback) go back to what they were before it, and no other.
 
     This is itself an apply: planned, validated, journalled, probed, and led back when it fails. REVISION is a number
     or the beginning of a name from `smtpctl history`. Neither the key to the secrets nor the old inventory is needed:
@@ -32,12 +33,12 @@ def rollback(host: str | None, revision: str, inventory: Path, yes: bool, take_o
       smtpctl rollback -i inventory/reference.yml
       smtpctl rollback relay1 12 -i inventory/reference.yml
     """
-    from smtpctl.deploy.apply import Settings, apply_fleet, kept
+    from smtpctl.deploy.apply import Settings, apply_fleet, before_last_run, kept
 
     selection = select(inventory, (host,) if host else (), placeholders=True)
     results = apply_fleet(
         selection.targets,
-        kept(revision),
+        kept(revision) if host else before_last_run(),
         Settings(
             order=selection.order,
             turns=selection.turns,

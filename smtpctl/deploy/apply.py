@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from uuid import uuid4
 
 from smtpctl.deploy.crew import Crew, crew
 from smtpctl.deploy.judge import rule_errors
@@ -14,7 +15,7 @@ from smtpctl.deploy.visit import Report, Visit
 from smtpctl.errors import HostError, PartlyAppliedError, SmtpctlError, UsageError
 from smtpctl.model.artifacts import DesiredHost
 from smtpctl.model.plans import HostPlan, SavedPlan
-from smtpctl.model.records import HostResult, OnFailure, Outcome
+from smtpctl.model.records import HistoryEntry, HostResult, OnFailure, Outcome
 from smtpctl.model.rollouts import Turn
 from smtpctl.plan import moved
 from smtpctl.transport.connection import Target
@@ -41,7 +42,7 @@ def _nothing_gives_way(plans: Mapping[str, HostPlan]) -> Mapping[str, Turn]:
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How a run goes: hosts in waves, what gives way to them and where that is (``neighbours``), revisions kept on a
-    host, and what may be overwritten."""
+    host, what may be overwritten, and the name that hosts remember it by."""
 
     order: Order
     turns: Turns = _nothing_gives_way
@@ -50,6 +51,7 @@ class Settings:
     take_over: bool = False
     expected: Mapping[str, SavedPlan] = field(default_factory=dict)
     kind: str = "apply"
+    run: str = field(default_factory=lambda: uuid4().hex)
     on_failure: OnFailure = OnFailure.STOP
     confirm_seconds: float = CONFIRM_SECONDS
 
@@ -73,6 +75,31 @@ def kept(revision: str) -> Desire:
     def desire(run: Crew) -> None:
         run.each(Visit.connect, run.visits.values())
         run.each(lambda visit: visit.recall(revision), run.whole())
+
+    return desire
+
+
+def before_last_run() -> Desire:
+    """Desire, of the hosts that the last command changed, what they were before it. All others are left out."""
+
+    def desire(run: Crew) -> None:
+        last: dict[str, HistoryEntry] = {}
+
+        def look(visit: Visit) -> None:
+            visit.connect()
+            if entries := [entry for entry in visit.history() if not entry.undone]:
+                last[visit.name] = entries[-1]
+
+        run.each(look, run.visits.values())
+        if len(run.whole()) < len(run.visits):
+            return
+        if not last:
+            raise SmtpctlError("nothing was ever applied to any of these hosts")
+        newest = max(last.values(), key=lambda entry: entry.begun)
+        if newest.kind == "upgrade":
+            raise SmtpctlError("the last command was an upgrade: packages are not taken back", hint="name a host")
+        run.keep(name for name, entry in last.items() if entry.run == newest.run)
+        run.each(lambda visit: visit.recall(""), run.whole())
 
     return desire
 
@@ -188,7 +215,7 @@ def _go_live(run: Crew, changing: Sequence[Visit], settings: Settings) -> None:
 def _change(visit: Visit, turn: Turn, neighbours: Neighbours, settings: Settings, *, kind: str) -> None:
     """One host: out of the way of mail, live, healthy, confirmed, and back."""
     with turn_of(visit, turn, neighbours) as out:
-        visit.go_live(kind=kind, keep=settings.keep, confirm_seconds=settings.confirm_seconds)
+        visit.go_live(kind=kind, run=settings.run, keep=settings.keep, confirm_seconds=settings.confirm_seconds)
         out.require_healthy()
         visit.confirm()
 

@@ -28,6 +28,11 @@ class Crew:
         self.interrupted = threading.Event()
         self._pool = pool
 
+    def keep(self, names: Iterable[str]) -> None:
+        """Go on with the visits to these hosts only; the others end with the run, with nothing done."""
+        wanted = set(names)
+        self.visits = {name: visit for name, visit in self.visits.items() if name in wanted}
+
     def whole(self) -> list[Visit]:
         """Visits on which nothing has failed."""
         return [visit for visit in self.visits.values() if visit.error is None]

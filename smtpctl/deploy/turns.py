@@ -92,8 +92,8 @@ class _Out:
             answer = self._neighbours.ask(name, "checked", host=self._visit.name, seconds=HEALTH_SECONDS)
             if answer["failing"]:
                 detail = f"not healthy for {name}: {', '.join(answer['failing'])}"
-                self._visit.lead_back(detail)
-                raise HostError(self._visit.name, "health", f"{detail}\nled back")
+                done = self._visit.lead_back(detail)
+                raise HostError(self._visit.name, "health", f"{detail}\n{done}")
 
     def put_back(self) -> list[str]:
         """Sessions again, everywhere; where it takes none yet. A HAProxy that cannot be told is left to its timer."""

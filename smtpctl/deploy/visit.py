@@ -14,7 +14,7 @@ from smtpctl.plan import plan_host, plan_upgrades
 from smtpctl.plan.upgrades import patterns as upgrade_patterns
 from smtpctl.transport import requests
 from smtpctl.transport.connection import Target
-from smtpctl.transport.host import Host, LedBackError
+from smtpctl.transport.host import Host, LedBackError, led_back
 
 Report = Callable[[Event], None]
 
@@ -102,11 +102,11 @@ class Visit:
         if bad:
             raise HostError(self.name, "validate", "\n".join(f"{check['name']}: {check['output']}" for check in bad))
 
-    def go_live(self, *, kind: str, keep: int, confirm_seconds: float) -> None:
+    def go_live(self, *, kind: str, run: str, keep: int, confirm_seconds: float) -> None:
         """Swap, reload, probe. The host leads itself back when that fails, and when nobody confirms."""
         plan = self._planned()
         request = requests.commit(
-            plan, self._desired(), who=self.holder, kind=kind, keep=keep, confirm_seconds=confirm_seconds
+            plan, self._desired(), who=self.holder, kind=kind, run=run, keep=keep, confirm_seconds=confirm_seconds
         )
         self._patience = confirm_seconds + RETURN_SECONDS
         self._settled = False
@@ -164,13 +164,13 @@ class Visit:
             with Host(self.target, self.holder) as second:
                 second.ask({"do": "ping"})
         except SmtpctlError as error:
-            self.lead_back(f"no new connection: {error}")
-            raise HostError(self.name, "confirm", f"no new connection after the change: {error}\nled back") from error
+            done = self.lead_back(f"no new connection: {error}")
+            raise HostError(self.name, "confirm", f"no new connection after the change: {error}\n{done}") from error
 
-    def lead_back(self, reason: str) -> None:
-        """Have the host lead back what is live and not confirmed yet."""
+    def lead_back(self, reason: str) -> str:
+        """Have the host lead back what is live and not confirmed yet; what was, in words."""
         self.outcome = Outcome.UNDONE
-        self._connected().ask({"do": "undo", "reason": reason}, on_step=self.report)
+        return led_back(self._connected().ask({"do": "undo", "reason": reason}, on_step=self.report).header)
 
     def settle_queues(self, instances: Sequence[str], seconds: float) -> None:
         """Wait until these Postfix instances have handed on what they hold, or ``seconds`` have passed."""

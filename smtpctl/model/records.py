@@ -43,7 +43,8 @@ class HostResult:
 @dataclass(frozen=True, slots=True)
 class HistoryEntry:
     """An apply that a host remembers. ``undone`` is when it was led back, or 0; ``reason`` says why; ``problems`` is
-    what could not be led back. ``changed`` holds (change, path) of its files."""
+    what could not be led back. ``changed`` holds (change, path) of its files. All hosts that one command changed
+    have its ``run``."""
 
     host: str
     number: int
@@ -56,6 +57,7 @@ class HistoryEntry:
     undone: float = 0.0
     reason: str = ""
     problems: str = ""
+    run: str = ""
 
 
 @dataclass(frozen=True, slots=True)

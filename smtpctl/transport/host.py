@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from smtpctl.errors import HostError, TransportError
@@ -12,6 +12,12 @@ from smtpctl.transport.connection import Connection, Target
 
 #: Called with (step, detail) whenever the agent begins a step.
 OnStep = Callable[[str, str], None]
+
+
+def led_back(header: Mapping[str, Any]) -> str:
+    """What an agent's answer says of a way back: what it came to, and what is as it was not before."""
+    left = f"; not led back: {header['problems']}" if header["problems"] else ""
+    return f"led back to the state before{header['stays']}{left}"
 
 
 class LedBackError(HostError):
@@ -87,9 +93,7 @@ class Host:
         if header["answer"] == "failed":
             detail = header["detail"]
             if header.get("undone"):
-                left = header["problems"]
-                detail += f"\nled back to the state before{f', except: {left}' if left else ''}"
-                raise LedBackError(self.name, header["step"], detail)
+                raise LedBackError(self.name, header["step"], f"{detail}\n{led_back(header)}")
             raise HostError(self.name, header["step"], detail)
         return message
 

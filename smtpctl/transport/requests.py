@@ -91,20 +91,21 @@ def stage(plan: HostPlan) -> tuple[dict[str, Any], list[bytes]]:
 
 
 def commit(
-    plan: HostPlan, desired: DesiredHost, *, who: str, kind: str, keep: int, confirm_seconds: float = CONFIRM_SECONDS
+    plan: HostPlan, desired: DesiredHost, *, who: str, kind: str, run: str, keep: int, confirm_seconds: float
 ) -> dict[str, Any]:
     """Make the staged state live; the host leads itself back unless that is confirmed in time."""
     return {
         "do": "commit",
         "keep": keep,
         "confirm_seconds": confirm_seconds,
-        "record": record(plan, desired, who=who, kind=kind),
+        "record": {**record(plan, desired, who=who, kind=kind), "run": run},
         "expected": {change.path: _fact(change.before) for change in plan.files if _must_stand(plan, change.before)},
         "services": [{"unit": service.unit, "oneshot": service.oneshot} for service in desired.services],
         "stop": list(plan.stop),
         "mask": list(plan.mask),
         "unmask": list(plan.unmask),
         "daemon_reload": plan.daemon_reload,
+        "added": list(plan.packages),
         "upgrades": _versions(plan),
         "sysusers": list(plan.sysusers),
         "tmpfiles": list(plan.tmpfiles),

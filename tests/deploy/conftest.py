@@ -15,12 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from smtpctl.deploy.apply import Settings, apply_fleet, kept, plan_fleet, rendered
+from smtpctl.deploy.apply import Settings, apply_fleet, before_last_run, kept, plan_fleet, rendered
 from smtpctl.lab import Lab, StateFolder
 from smtpctl.lab.image import images_folder
 from smtpctl.model.artifacts import Action, Check, DesiredHost, ManagedFile, Probe, Service
 from smtpctl.model.plans import HostPlan
-from smtpctl.model.records import Event, HostResult, OnFailure
+from smtpctl.model.records import Event, HostResult, OnFailure, Outcome
 from smtpctl.transport.connection import Target
 
 INVENTORY = Path(__file__).with_name("hosts.yml")
@@ -153,6 +153,14 @@ class Bench:
             targets, kept(revision), settings, self.events.append, lambda plans: True, lambda text: text
         )
         return result
+
+    def rollback_last_run(self) -> dict[str, Outcome]:
+        """Take back what the last apply changed, on all hosts; outcomes of those."""
+        settings = Settings(order=lambda plans: [[host] for host in plans], kind="rollback")
+        results = apply_fleet(
+            self.targets, before_last_run(), settings, self.events.append, lambda plans: True, lambda text: text
+        )
+        return {result.host: result.outcome for result in results}
 
     def plan(self, wanted: DesiredHost) -> HostPlan:
         plans, errors = plan_fleet(

@@ -39,6 +39,16 @@ def test_rollback_goes_to_any_kept_revision_by_number_and_by_name(bench: Bench) 
     assert bench.plan(SECOND).empty
 
 
+def test_a_rollback_of_all_hosts_takes_back_what_the_last_apply_changed_and_no_more(bench: Bench) -> None:
+    other = desired("relay2", file("/etc/trial/a", "1\n"))
+    bench.apply(FIRST, other)
+    bench.apply(desired("relay2", file("/etc/trial/a", "2\n")))
+    bench.apply(SECOND, desired("relay2", file("/etc/trial/a", "2\n")))
+    assert bench.rollback_last_run() == {"relay1": Outcome.APPLIED}
+    assert bench.plan(FIRST).empty
+    assert bench.run("relay2", "cat /etc/trial/a") == "2\n"
+
+
 def test_a_revision_that_is_not_kept_is_refused_with_those_that_are(bench: Bench) -> None:
     bench.apply(FIRST)
     result = bench.rollback("relay1", "feedfeed")

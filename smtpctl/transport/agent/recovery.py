@@ -94,7 +94,7 @@ def undo_unfinished(store: Store, reason: str, *, booting: bool = False) -> str:
         return ""
     problems = undo.undo(store, journal, reason, booting=booting)
     staging.clear(store)
-    done = f"led back to {journal['previous'] or 'the state before smtpctl'}: {reason}"
+    done = f"led back to {journal['previous'] or 'the state before smtpctl'}{undo.stays(journal)}: {reason}"
     log(f"{done}{f'; left over: {problems}' if problems else ''}")
     return done
 

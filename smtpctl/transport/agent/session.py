@@ -169,7 +169,14 @@ class Session:
         journal = self.journal or self.store.journal()
         if journal is None or journal["revision"] != revision:
             detail = f"too late: there is no unconfirmed revision {revision} any more"
-            return {"answer": "failed", "step": "confirm", "detail": detail, "undone": True, "problems": ""}
+            return {
+                "answer": "failed",
+                "step": "confirm",
+                "detail": detail,
+                "undone": True,
+                "problems": "",
+                "stays": "",
+            }
         transaction.commit(self.store, journal, self.keep)
         staging.clear(self.store)
         self.journal = None
@@ -180,10 +187,11 @@ class Session:
         self._require_lock()
         if self.journal is None:
             raise StepError("undo", "nothing is live that could be led back")
+        stays = undo.stays(self.journal)
         problems = undo.undo(self.store, self.journal, message.header["reason"])
         staging.clear(self.store)
         self.journal = None
-        return {"answer": "undone", "problems": problems}
+        return {"answer": "undone", "problems": problems, "stays": stays}
 
     def abandon(self, message: frames.Message) -> dict[str, Any]:
         """Drop what was staged."""
@@ -290,7 +298,8 @@ class Session:
         self.report("undo", f"after: {step}")
         problems = undo.undo(self.store, journal, f"{step}: {detail}")
         staging.clear(self.store)
-        return {"answer": "failed", "step": step, "detail": detail, "undone": True, "problems": problems}
+        failed = {"answer": "failed", "step": step, "detail": detail}
+        return {**failed, "undone": True, "problems": problems, "stays": undo.stays(journal)}
 
     def _take_lock(self, exclusive: bool) -> str:
         if self.lock is not None:
@@ -371,7 +380,7 @@ def _refuse_newer(store: Store) -> None:
 
 
 def _entry(journal: dict[str, Any]) -> dict[str, Any]:
-    names = ("number", "revision", "previous", "kind", "who", "begun", "changed", "undone", "reason", "problems")
+    names = ("number", "revision", "previous", "kind", "who", "begun", "changed", "undone", "reason", "problems", "run")
     return {name: journal[name] for name in names if name in journal}
 
 

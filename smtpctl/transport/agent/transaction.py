@@ -51,6 +51,8 @@ def journal_of(store: Store, request: Mapping[str, Any], wanted: Mapping[str, Ma
             [*named, *request["stop"], *request["mask"], *request["unmask"], *request["enable"]]
         ),
         **{key: request[key] for key in ("steps", "stop", "enable", "mask", "unmask", "daemon_reload")},
+        "added": request["added"],
+        "upgrades": request["upgrades"],
     }
 
 

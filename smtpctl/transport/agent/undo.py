@@ -38,6 +38,14 @@ def undo(store: Store, journal: Mapping[str, Any], reason: str, *, booting: bool
     return outcome
 
 
+def stays(journal: Mapping[str, Any]) -> str:
+    """What of the journal's apply is never led back, in words: packages that it installed or upgraded."""
+    upgrades: dict[str, str] = journal.get("upgrades", {})
+    installed = facts.installed_packages([*journal.get("added", ()), *upgrades])
+    found = [f"{name} {version}" for name, version in installed.items() if upgrades.get(name, version) == version]
+    return f", but for packages, which stay: {', '.join(sorted(found))}" if found else ""
+
+
 def _masks(journal: Mapping[str, Any]) -> None:
     before = journal["units_before"]
     units.unmask([unit for unit in journal["mask"] if before[unit]["enabled"] not in MASKED])
