@@ -23,6 +23,9 @@ MOST_EVIDENCE = 3
 #: What a queue says of mail that waits for a pause (operate/host/effects.py).
 PAUSED_REPLIES = ("deferred transport", "paused by the operator")
 
+#: Attempts after which nothing more is tried.
+FAILED = ("bounced", "expired")
+
 #: A limit is nearly spent from this share on.
 NEARLY = 0.9
 
@@ -218,6 +221,8 @@ def _handed_over(facts: Facts) -> Iterator[Finding]:
 
 
 def _reported(facts: Facts) -> Iterator[Finding]:
+    if any(row["status"] in FAILED for row in facts.attempts):
+        return  # the report is the relay's own, about what the attempt says better
     for row in facts.bounces[-1:]:
         yield Finding(
             f"A report came at {_moment(row['at'])}, after the message had been taken: {row['category']}, "
@@ -231,7 +236,7 @@ def _attempted(facts: Facts) -> Iterator[Finding]:
     """What became of the latest attempts that wait no more."""
     waiting = {row["queue_id"] for row in facts.waiting}
     ended = [row for row in facts.attempts if row["queue_id"] not in waiting and not _is_paused(row)]
-    failed = [row for row in ended if row["status"] in ("bounced", "expired")]
+    failed = [row for row in ended if row["status"] in FAILED]
     for (category, action, hardness), rows in _judged(failed):
         yield Finding(
             f"{_messages(len(rows))} failed for good, last at {_moment(rows[0]['at'])}: {category} ({hardness}).",
