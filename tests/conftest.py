@@ -125,6 +125,7 @@ def new_database(postgres: Cluster) -> Iterator[Callable[[], str]]:
 _ONE_PROCESS = {"lab": "fleet", "deploy": "bare hosts", "transport": "bare hosts"}
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Say which tests stay together, as ``--dist loadgroup`` takes it."""
     tests = Path(__file__).parent
