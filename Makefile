@@ -25,7 +25,7 @@ check: setup ## Everything that needs no running server: style, types, layers, d
 	.ci/vagrantfile
 
 test: setup ## All tests; as root with a lab of six hosts. PYTEST=... adds arguments.
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup $(PYTEST)
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope $(PYTEST)
 
 bench-%: setup ## Measure an area (apply, policy, ledger) against its peers: a line a figure; 1 when a bound is missed.
 	$(BIN)/python -m tests.bench.$*

@@ -13,11 +13,13 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import hypothesis
 import psycopg
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 # Other processes boot hosts meanwhile: how long an example takes says nothing.
 hypothesis.settings.register_profile(
@@ -125,13 +127,17 @@ def new_database(postgres: Cluster) -> Iterator[Callable[[], str]]:
 _ONE_PROCESS = {"lab": "fleet", "deploy": "bare hosts", "transport": "bare hosts"}
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests stay together, as ``--dist loadgroup`` takes it."""
-    tests = Path(__file__).parent
-    for item in items:
-        folder, *file = item.path.relative_to(tests).parts
-        item.add_marker(pytest.mark.xdist_group(_ONE_PROCESS.get(folder, "/".join([folder, *file]))))
+class FilesTogether(LoadScopeScheduling):  # type: ignore[misc]
+    """Hands files out to processes whole, and all of one group to the same one."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = PurePosixPath(nodeid.partition("::")[0])
+        return _ONE_PROCESS.get(file.parts[1], str(file))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesTogether:
+    """What pytest-xdist asks for who hands out tests."""
+    return FilesTogether(config, log)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
