@@ -30,6 +30,11 @@ SECOND = 1_000_000_000
 #: Windows shorter than this are never leased ahead: every decision about them is the database's.
 SHORTEST_LEASED_WINDOW = 10 * SECOND
 
+#: How long demand is remembered, to tell what will be needed: a sixtieth of the window, within these bounds. What is
+#: leased ahead of it is well spent before the lease ends.
+SHORTEST_MEMORY = 4 * SECOND
+LONGEST_MEMORY = 60 * SECOND
+
 #: A full key decays within this (a hundred years), so that no timestamp leaves 64 bits.
 LONGEST_BACKLOG = 100 * 365 * 86400 * SECOND
 
@@ -45,7 +50,7 @@ RESERVE_PER_MILLE = 5
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """A limit made ready for arithmetic. ``window``, ``interval``, ``generation`` and ``share`` are nanoseconds.
+    """A limit made ready for arithmetic. ``window``, ``interval``, ``generation``, ``share``, ``memory``: nanoseconds.
 
     ``share`` is the interval of one process's share of the rate, 0 where the limit is too small to have shares.
     """
@@ -59,6 +64,8 @@ class Shape:
     share: int
     #: Whether permits may be leased ahead of their use.
     leasable: bool
+    #: How long demand is remembered.
+    memory: int
 
     @property
     def full(self) -> int:
@@ -92,6 +99,7 @@ def shape(count: int, seconds: int, burst: int, processes: int, *, strict: bool 
         reserve=reserve,
         share=interval * SHARED * processes if reserve else 0,
         leasable=window >= SHORTEST_LEASED_WINDOW and not strict,
+        memory=min(max(window // 60, SHORTEST_MEMORY), LONGEST_MEMORY),
     )
 
 

@@ -20,9 +20,8 @@ from policy_service.gcra import SECOND, Shape, wait
 #: What the truth said of a key's level is believed this long for refusing without asking again.
 LEVEL_BELIEVED = SECOND
 
-#: Demand is what was charged in about so long, and below so many units it is never leased ahead: a key that is asked
-#: for now and then is exact on whichever host it is used.
-DEMAND_MEMORY = 4 * SECOND
+#: Demand is what was charged within about the limit's memory. Below so many units it is never leased ahead: a key that
+#: is asked for now and then is exact on whichever host it is used.
 LEAST_DEMAND = 3.0
 
 #: Most units leased at once; the database's column is a 32-bit integer.
@@ -189,16 +188,16 @@ class Key:
     def note_demand(self, units: int, now: int) -> None:
         """Keep the units that were charged lately, older ones counting less and less."""
         if self.demand:
-            self.demand = self.demand * exp(min(self.used - now, 0) / DEMAND_MEMORY) + units
+            self.demand = self.demand * exp(min(self.used - now, 0) / self.shape.memory) + units
         else:
             self.demand = float(units)
         self.used = max(now, self.used)
 
     def wanted(self, now: int) -> int:
-        """Permits to lease ahead: about two seconds' demand, none for a key that is asked for now and then."""
+        """Permits to lease ahead: the demand of half the memory, none for a key that is asked for now and then."""
         if not self.demand or not self.shape.leasable:
             return 0
-        demand = self.demand * exp(min(self.used - now, 0) / DEMAND_MEMORY)
+        demand = self.demand * exp(min(self.used - now, 0) / self.shape.memory)
         return min(int(demand / 2), LARGEST_LEASE) if demand >= LEAST_DEMAND else 0
 
     def roomy(self, now: int) -> bool:

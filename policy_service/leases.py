@@ -27,9 +27,6 @@ LONGEST_WAIT = 190_000_000
 #: stalls now and then, and is all right after it.
 PATIENCE = SECOND
 
-#: A key that was not asked for so long hands its permits back.
-IDLE = 2 * SECOND
-
 #: A key that was not asked for so long is forgotten, its reserve with it (that was charged when it was taken). By then
 #: its share would have refilled it, in a fiftieth of the window at most: being forgotten gives nobody a second reserve.
 FORGOTTEN = 900 * SECOND
@@ -269,7 +266,7 @@ class Book:
             self._leased.pop(key, None)
             return
         late = holding.unreported_since and now - holding.unreported_since >= _report_after(key.shape)
-        if late or now - key.used >= IDLE:
+        if late or _idle(key, now):
             self._due[key] = None
         else:
             self._watch(key, now)
@@ -318,7 +315,7 @@ class Book:
             key.settle(now)
             wanted = 0 if final else key.wanted(now)
             # A key that one of these messages needs gives its permits back first where the truth may need them for it.
-            keep = (key not in charged or key.roomy(now)) and (wanted > 0 or now - key.used < IDLE)
+            keep = (key not in charged or key.roomy(now)) and (wanted > 0 or not _idle(key, now))
             request.reports += key.report(index, keep=keep, now=now)
             held = key.available()
             shape = key.shape
@@ -348,7 +345,12 @@ def _reserve_wait(key: Key, count: int) -> int:
 
 def _report_after(shape: Shape) -> int:
     """Nanoseconds until spent permits are reported: until then they do not decay, which short windows would feel."""
-    return min(SECOND, shape.window // 100)
+    return min(shape.memory // 4, shape.window // 100)
+
+
+def _idle(key: Key, now: int) -> bool:
+    """Whether a key was not asked for so long that it hands its permits back."""
+    return now - key.used >= key.shape.memory // 2
 
 
 def _forgotten_after(key: Key) -> int:

@@ -181,7 +181,17 @@ def _saturate(fleet: Fleet, duration: int, *, only: int | None = None) -> None:
 @pytest.mark.parametrize("only", [None, 0], ids=["over all processes", "over one of six"])
 @pytest.mark.parametrize(
     ("count", "seconds", "burst"),
-    [(1, 1, 1), (10, 1, 1), (10, 1, 5), (10, 10, 10), (100, 10, 5), (1000, 10, 10), (1000, 10, 100), (5000, 10, 100)],
+    [
+        (1, 1, 1),
+        (10, 1, 1),
+        (10, 1, 5),
+        (10, 10, 10),
+        (100, 10, 5),
+        (1000, 10, 10),
+        (1000, 10, 100),
+        (5000, 10, 100),
+        (10000, 3600, 200),
+    ],
 )
 def test_steady_demand_gets_the_rate(count: int, seconds: int, burst: int, only: int | None) -> None:
     limit = shape(count, seconds, burst, 6)
