@@ -22,6 +22,8 @@ ConditionPathExists=/var/lib/smtpctl/journal.json
 After=local-fs.target
 Before=sysinit.target network-pre.target nftables.service
 Conflicts=shutdown.target
+# By hand it would wait for units that wait for it: python3 /var/lib/smtpctl/agent recover
+RefuseManualStart=yes
 
 [Service]
 Type=oneshot
