@@ -33,7 +33,10 @@ _LOCK = "SELECT pg_advisory_xact_lock(hashtext('ledger.migrations'))"
 
 
 def migrate(connection: Connection, phase: Phase = "pre") -> list[str]:
-    """Bring the database up; return the names of what ran. Needs a superuser. Raise LedgerError."""
+    """Bring the database up; return the names of what ran. Needs a superuser. Raise LedgerError.
+
+    A database that a newer version has changed stays as it is: the older one, rolled back to, works with it.
+    """
     with connection.transaction():
         connection.execute(_LOCK)
         try:
@@ -57,6 +60,8 @@ def names() -> list[str]:
 def _change(connection: Connection, phase: Phase) -> list[str]:
     connection.execute(_NOTES)
     applied = {row[0] for row in connection.execute("SELECT name FROM ledger.migrations").fetchall()}
+    if applied.difference(names()):
+        return []
     pending = [name for name in names() if name not in applied]
     due = [name for name in pending if phase == "post" or name.endswith("_pre.sql")]
     for name in due:

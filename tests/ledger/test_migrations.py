@@ -49,6 +49,16 @@ def test_nothing_is_left_to_do_the_second_time(postgres: Cluster, new_database: 
         ]
 
 
+def test_a_database_of_a_newer_version_is_left_as_it_is(postgres: Cluster, new_database: Callable[[], str]) -> None:
+    with connect(postgres.conninfo(new_database()), application="test") as connection:
+        migrate(connection)
+        connection.execute("INSERT INTO ledger.migrations (name) VALUES ('9999_newer_pre.sql')")
+        connection.execute("DROP VIEW ledger.hourly CASCADE")
+        connection.execute("CREATE VIEW ledger.hourly AS SELECT 'newer' AS word")
+        assert migrate(connection) == []
+        assert connection.execute("SELECT word FROM ledger.hourly").fetchone() == ("newer",)
+
+
 def test_what_comes_after_the_hosts_waits_for_its_phase() -> None:
     assert all(name.endswith(("_pre.sql", "_post.sql")) for name in migrations.names())
     assert [name[:4] for name in migrations.names()] == [f"{n:04}" for n in range(1, len(migrations.names()) + 1)]
