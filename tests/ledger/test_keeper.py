@@ -82,6 +82,6 @@ def test_the_store_answers_requests_and_takes_no_path_for_a_name(folder: Path) -
     assert answer(store, {"do": "read", "names": [name, "cd" * 32]}) == {"files": {name: content}}
     assert answer(store, {"do": "destroy", "names": [name]}) == {}
     assert list(folder.iterdir()) == []
-    for request in ({"do": "read", "names": ["../../etc/passwd"]}, {"do": "list"}):
+    for request in ({"do": "read", "names": ["../../etc/passwd"]}, {"do": "empty"}):
         with pytest.raises(LedgerError):
             answer(store, request)

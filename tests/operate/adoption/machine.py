@@ -30,6 +30,7 @@ mkdir root/new && cp -r "$FILES/." root/new/
 cp "$AGENT" root/agent.zip
 mount -t proc proc root/proc && mount --rbind /dev root/dev
 ip link add eth0 type veth peer name other
+ip link set eth0 addrgenmode none && ip link set other addrgenmode none
 ip link set lo up && ip link set other up && ip link set eth0 up
 chroot root env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin sh -eu /prepare >&2 </dev/null
 exec chroot root env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin sh -euc "$COMMAND"
