@@ -61,7 +61,15 @@ def backup(folder: Path, inventory: Path, only_keys: bool, as_json: bool) -> Non
 
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@inventory_option
+@click.option(
+    "-i",
+    "--inventory",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default="inventory.yml",
+    envvar="SMTPCTL_INVENTORY",
+    show_default=True,
+    help="The fleet; --files needs none.",
+)
 @click.option("--files", "files_into", type=_folder, help="Only write inventory and secrets of the backup there.")
 @click.option(
     "--erased",

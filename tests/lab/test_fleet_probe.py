@@ -47,6 +47,7 @@ def test_a_probe_says_what_does_not_get_through_and_why(applied: AppliedFleet) -
         failed = applied.lab.run("edge2", [*PROBE, "submit", "/etc/smtpctl/secrets/probe"], check=False)
     finally:
         applied.lab.run("edge2", ["systemctl", "start", "opendkim@rsa"])
+        applied.wait_until_ready()
     assert failed.returncode == 1
     assert failed.stderr.startswith(("STARTTLS: 454 ", "authentication: 451 ", "submission: 451 "))
     assert applied.secrets["probe/password"] not in failed.stderr
