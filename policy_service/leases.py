@@ -315,7 +315,7 @@ class Book:
             key.settle(now)
             wanted = 0 if final else key.wanted(now)
             # A key that one of these messages needs gives its permits back first where the truth may need them for it.
-            keep = (key not in charged or key.roomy(now)) and (wanted > 0 or not _idle(key, now))
+            keep = not final and (key not in charged or key.roomy(now)) and (wanted > 0 or not _idle(key, now))
             request.reports += key.report(index, keep=keep, now=now)
             held = key.available()
             shape = key.shape

@@ -15,7 +15,7 @@ from policy_service.rules import Context, Rule, quota, ramp
 from policy_service.ruleset import Credential, Limit, Ruleset
 
 #: Outlooks kept: of as many at least that were used last, of twice as many at most.
-KEPT = 20_000
+KEPT = 5_000
 
 #: Numbers of recipients for which an outlook keeps its units ready.
 READY = 16

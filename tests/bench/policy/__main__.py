@@ -137,7 +137,7 @@ def beside_postfix(folder: Path, database: Database) -> list[Figure]:
     note("Postfix")
     try:
         with servers.ours(folder, document, database, name="postfix-rules") as server:
-            cost = postfix.cost(folder, server, sink, 2000)
+            cost = postfix.cost(folder, server, sink, 4000)
     except (OSError, RuntimeError) as error:
         return [figures.missing(name, str(error).partition("\n")[0][:100])]
     return [
