@@ -25,8 +25,6 @@ from smtpctl.ledger.connection import connect, parameters
 _LOG = logging.getLogger("smtpctl.shipper")
 #: Seconds between tries to reach the database: from, to.
 _PAUSES = (0.2, 10.0)
-#: Seconds after which one thread lets another have the interpreter.
-_TURN = 0.0005
 #: Seconds of no new lines after which the log counts as quiet.
 _QUIET_AFTER = 1.0
 
@@ -59,8 +57,6 @@ def _calm_the_interpreter() -> None:
     gc.collect()
     gc.freeze()
     gc.disable()
-    # Who sends rows to the server would wait 5 ms for the interpreter, each time, while lines are parsed.
-    sys.setswitchinterval(_TURN)
 
 
 class Shipper:
