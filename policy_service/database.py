@@ -29,8 +29,9 @@ from policy_service.leases import PATIENCE, Book, Sent
 from policy_service.loan import BEAT_EVERY, LOAN
 from policy_service.log import NOTICE, WARNING, log
 
-#: Housekeeping of the book, and the least pause between exchanges that no message waits for (seconds).
-TEND_EVERY = 0.1
+#: Seconds until the book is given an occasion for housekeeping (it spaces its rounds itself), and the least pause
+#: between exchanges that no message waits for.
+OCCASION = 0.1
 PAUSE = 0.02
 
 #: How often messages that wait are looked after while an exchange is on its way.
@@ -46,11 +47,15 @@ SWEEP_EVERY = 3600.0
 BACKOFF = (0.05, 0.2, 0.5, 1.0, 2.0)
 
 #: A lease is durable, on a standby that may be promoted too, before it is used. The other settings bound what a
-#: statement of ours may do to the server when it stalls. Every statement looks rows up by their key: planning that anew
-#: each time would cost more than the statement, and no other plan is worth a thought, however few the rows are now.
-SESSION = (
+#: statement of ours may do to the server when it stalls.
+BOUNDED = (
     "-c synchronous_commit=on -c statement_timeout=1000 -c lock_timeout=1000 "
-    "-c idle_in_transaction_session_timeout=5000 -c jit=off -c plan_cache_mode=force_generic_plan "
+    "-c idle_in_transaction_session_timeout=5000 -c jit=off"
+)
+#: Every statement that a message waits for looks rows up by their key: planning that anew each time would cost more
+#: than the statement, and no other plan is worth a thought, however few the rows are now.
+SESSION = (
+    f"{BOUNDED} -c plan_cache_mode=force_generic_plan "
     "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off"
 )
 
@@ -207,7 +212,7 @@ class Link:
         while not (self._book.waiting or self._book.due or self._stopping):
             if monotonic_ns() >= self._book.loan.next_beat:
                 return
-            await self._wait(TEND_EVERY)
+            await self._wait(OCCASION)
             self._book.tend(monotonic_ns())
 
     async def _wait(self, seconds: float) -> None:

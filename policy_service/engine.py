@@ -16,9 +16,10 @@ from functools import partial
 from typing import Protocol
 
 from policy_service import pauses
+from policy_service.answers import Answers, Asker
 from policy_service.key import Key, spend
 from policy_service.leases import GRANTED, Book, Outcome, Refusal
-from policy_service.message import Message, message_of
+from policy_service.message import message_of
 from policy_service.outlook import Outlook, Outlooks, Units
 from policy_service.protocol import Request, number, reply
 from policy_service.rules import RULES, Context, Rule, invalid_recipients, quota, ramp
@@ -31,21 +32,6 @@ DUNNO = reply("DUNNO")
 ALIEN = reply("451 4.3.5 The policy service does not know this request")
 #: Another process was asked about some recipients, which only a restart in the middle of a message makes possible.
 TORN = "451 4.3.0 The policy service has not seen all recipients of this message; send it again"
-
-#: Answers remembered for being asked again: at a thousand messages a second those of the last 20 seconds at least, and
-#: Postfix waits ten for an answer.
-REMEMBERED = 20_000
-
-
-class Asker(Protocol):
-    """The connection that a request came by, and the message that it is about."""
-
-    message: Message | None
-    #: Whether it ever spoke of END-OF-MESSAGE.
-    ended: bool
-
-    def tell(self, answer: bytes) -> None:
-        """The answer to the request that had to wait."""
 
 
 class Observer(Protocol):
@@ -75,8 +61,7 @@ class Engine:
         #: The pauses in force (policy_service.pauses).
         self.paused: Callable[[], pauses.Pauses] = tuple
         self._observer = observer
-        self._answers: dict[bytes, bytes | list[Asker]] = {}
-        self._older: dict[bytes, bytes | list[Asker]] = {}
+        self._answers = Answers()
         self._streaks = invalid_recipients.Streaks()
         self.load(ruleset, wall)
 
@@ -194,7 +179,7 @@ class Engine:
     def _at_data(self, request: Request, asker: Asker, now: int) -> bytes | None:
         self.at_data += 1
         instance = request.instance
-        known = self._answers.get(instance) or self._older.get(instance)
+        known = self._answers.find(instance)
         if known is not None:
             return self._again(known, asker)
         outlook = self._outlook(request, now)
@@ -213,7 +198,7 @@ class Engine:
             answer = outlook.accept
         else:
             answer = self._charge(request, outlook, units, asker, now)
-        self._remember(instance, [asker] if answer is None else answer)
+        self._answers.keep(instance, [asker] if answer is None else answer)
         return answer
 
     def _again(self, known: bytes | list[Asker], asker: Asker) -> bytes | None:
@@ -223,12 +208,6 @@ class Engine:
             return None
         self.decisions["repeated", _word(known)] += 1
         return known
-
-    def _remember(self, name: bytes, answer: bytes | list[Asker]) -> None:
-        if name:
-            if len(self._answers) >= REMEMBERED:
-                self._older, self._answers = self._answers, {}
-            self._answers[name] = answer
 
     def _decide_data(self, request: Request, outlook: Outlook, asker: Asker, now: int) -> bytes | None:
         if objection := self._objection(DATA, request, outlook.credential):
@@ -246,12 +225,7 @@ class Engine:
             units = (*units, *self._outlooks.providers(outlook, message.providers, now))
         if outlook.shadow:
             self._charge_shadow(request, outlook.shadow, recipients, now)
-        for key, count in units:
-            if isinstance(key.limit, Limit) and (text := quota.beyond_burst(key.limit, count)):
-                return self._objected(request, _rule_of(key), self._quota_mode, text) or self._accept(
-                    request, outlook, asker
-                )
-        return self._charge(request, outlook, units, asker, now)
+        return self._charge_if_ever(request, outlook, units, asker, now)
 
     def _charge_shadow(self, request: Request, key: Key, recipients: int, now: int) -> None:
         """Charge the limit of a ramp that only logs what it would do."""
@@ -270,7 +244,7 @@ class Engine:
         self.at_end += 1
         asker.ended = True
         ended = request.instance and request.instance + b"\n"
-        known = self._answers.get(ended) or self._older.get(ended)
+        known = self._answers.find(ended)
         if known is not None:
             return self._again(known, asker)
         outlook = self._outlook(request, now)
@@ -283,17 +257,12 @@ class Engine:
             answer = self._charge_bytes(request, outlook, size, asker, now)
         else:
             answer = self._accept(request, outlook, asker)
-        self._remember(ended, [asker] if answer is None else answer)
+        self._answers.keep(ended, [asker] if answer is None else answer)
         return answer
 
     def _charge_bytes(self, request: Request, outlook: Outlook, size: int, asker: Asker, now: int) -> bytes | None:
         units = tuple((key, size) for key in outlook.at_end)
-        for key, count in units:
-            if isinstance(key.limit, Limit) and (text := quota.beyond_burst(key.limit, count)):
-                return self._objected(request, _rule_of(key), self._quota_mode, text) or self._accept(
-                    request, outlook, asker
-                )
-        return self._charge(request, outlook, units, asker, now)
+        return self._charge_if_ever(request, outlook, units, asker, now)
 
     def _hand_back_unended(self, asker: Asker, instance: bytes, now: int) -> None:
         """A connection that goes on to another message has ended the one before: without its end, it was not sent.
@@ -313,6 +282,14 @@ class Engine:
 
     # What both charging stages share.
 
+    def _charge_if_ever(self, request: Request, outlook: Outlook, units: Units, asker: Asker, now: int) -> bytes | None:
+        """Charge all of ``units``, unless one is more than its limit can ever have room for."""
+        for key, count in units:
+            if isinstance(key.limit, Limit) and (text := quota.beyond_burst(key.limit, count)):
+                refusal = self._objected(request, _rule_of(key), self._quota_mode, text)
+                return refusal or self._accept(request, outlook, asker)
+        return self._charge(request, outlook, units, asker, now)
+
     def _charge(self, request: Request, outlook: Outlook, units: Units, asker: Asker, now: int) -> bytes | None:
         """Charge all of ``units``, or none and refuse. None: ``asker`` and who asks again will be told."""
         units = self._outlooks.known(units, now)
@@ -326,8 +303,8 @@ class Engine:
         name = request.instance
         if name and request.state == END:
             name += b"\n"
-        waiting = self._answers.get(name) or self._older.get(name)
-        self._remember(name, answer)
+        waiting = self._answers.find(name)
+        self._answers.keep(name, answer)
         for one in waiting if isinstance(waiting, list) else [asker]:
             one.tell(answer)
 

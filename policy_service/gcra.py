@@ -30,8 +30,8 @@ SECOND = 1_000_000_000
 #: Windows shorter than this are never leased ahead: every decision about them is the database's.
 SHORTEST_LEASED_WINDOW = 10 * SECOND
 
-#: How long demand is remembered, to tell what will be needed: a sixtieth of the window, within these bounds. What is
-#: leased ahead of it is well spent before the lease ends.
+#: How long demand is remembered, to tell what will be needed: a sixtieth of the window, within these bounds. Half of it
+#: is leased ahead, which in windows of 40 seconds and more is spent before the lease ends.
 SHORTEST_MEMORY = 4 * SECOND
 LONGEST_MEMORY = 60 * SECOND
 

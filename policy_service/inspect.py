@@ -15,7 +15,7 @@ from time import gmtime, strftime, time
 import psycopg
 from psycopg.rows import TupleRow
 
-from policy_service.database import SESSION, sql
+from policy_service.database import BOUNDED, sql
 from policy_service.levels import Level, Row, level, limit_of
 from policy_service.ruleset import RulesError, Ruleset
 from policy_service.serve import read_rules
@@ -136,7 +136,7 @@ def connect(options: argparse.Namespace) -> psycopg.Connection[TupleRow]:
     conninfo = options.database
     if options.database_file:
         conninfo = options.database_file.read_text(encoding="utf-8").strip()
-    return psycopg.connect(conninfo or "", autocommit=True, connect_timeout=3, options=SESSION)
+    return psycopg.connect(conninfo or "", autocommit=True, connect_timeout=3, options=BOUNDED)
 
 
 def print_levels(levels: list[Level]) -> None:

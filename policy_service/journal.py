@@ -11,7 +11,7 @@ from time import monotonic_ns
 
 from policy_service.gcra import SECOND
 from policy_service.log import NOTICE, WARNING, log
-from policy_service.protocol import Request
+from policy_service.protocol import Request, number
 
 #: How bad an incident of a kind is: ``critical`` where somebody else seems to have the credential's secret, else
 #: ``warning``.
@@ -37,7 +37,7 @@ class Journal:
             state=request.text(b"protocol_state"),
             credential=request.text(b"sasl_username"),
             sender=request.text(b"sender"),
-            recipients=request.number(b"recipient_count"),
+            recipients=number(request.count),
             client=request.text(b"client_address"),
             queue_id=request.text(b"queue_id"),
             instance=request.text(b"instance"),

@@ -208,7 +208,7 @@ class Book:
     def build_return(self, now: int) -> Sent | None:
         """An exchange that hands back everything, for shutdown."""
         keys = sorted((key for key in self.keys.values() if key.holding), key=lambda key: key.name.encode())
-        return self._write(keys, set(keys), [], now, final=True) if keys else None
+        return self._write(keys, set(), [], now, final=True) if keys else None
 
     def apply(self, sent: Sent, answer: Answer) -> None:
         """Take what the truth granted, and tell the messages."""
@@ -242,7 +242,7 @@ class Book:
             self._waiting.popleft()
 
     def tend(self, now: int) -> None:
-        """Housekeeping, a few times a second: reports that are due, idle permits back, keys without use forgotten."""
+        """Housekeeping, some times a second: reports that are due, idle permits back, keys without use forgotten."""
         if now - self._tended < TEND_EVERY:
             return
         self._tended = now
@@ -313,9 +313,10 @@ class Book:
             positions[key] = index
             self._due.pop(key, None)
             key.settle(now)
-            wanted = 0 if final else key.wanted(now)
+            leaving = final or _idle(key, now)
+            wanted = 0 if leaving else key.wanted(now)
             # A key that one of these messages needs gives its permits back first where the truth may need them for it.
-            keep = not final and (key not in charged or key.roomy(now)) and (wanted > 0 or not _idle(key, now))
+            keep = not leaving and (key not in charged or key.roomy(now))
             request.reports += key.report(index, keep=keep, now=now)
             held = key.available()
             shape = key.shape

@@ -83,8 +83,9 @@ class Request:
         ) = values or self._searched()
 
     def _searched(self) -> Iterable[bytes]:
-        state, *others = map(self.get, _READ)
-        return (state if self.known else b"", *others)
+        block = _framed(self.attributes)
+        state, *others = (_value(block, name) for name in _READ)
+        return (state if _value(block, b"request") == POLICY_REQUEST else b"", *others)
 
     @property
     def known(self) -> bool:
@@ -93,21 +94,24 @@ class Request:
 
     def get(self, name: bytes) -> bytes:
         """The value of attribute ``name``, empty when it is missing."""
-        # A line feed before and after makes every attribute stand between two.
-        block = b"\n%b\n" % self.attributes
-        start = block.find(b"\n%b=" % name)
-        if start < 0:
-            return b""
-        start += len(name) + 2
-        return block[start : block.index(10, start)]
+        return _value(_framed(self.attributes), name)
 
     def text(self, name: bytes) -> str:
         """The value as text; bytes that are no UTF-8 stay distinguishable."""
         return self.get(name).decode("utf-8", "surrogateescape")
 
-    def number(self, name: bytes) -> int:
-        """The value as a number, 0 when it is missing or none."""
-        return number(self.get(name))
+
+def _framed(attributes: bytes) -> bytes:
+    """Attributes with a line feed before and after, so that each stands between two."""
+    return b"\n%b\n" % attributes
+
+
+def _value(block: bytes, name: bytes) -> bytes:
+    start = block.find(b"\n%b=" % name)
+    if start < 0:
+        return b""
+    start += len(name) + 2
+    return block[start : block.index(10, start)]
 
 
 def number(value: bytes) -> int:
@@ -117,8 +121,8 @@ def number(value: bytes) -> int:
 
 def usual(data: bytes) -> Request | None:
     """The request that ``data`` is, the whole of it and nothing else, where it is written as Postfix writes it."""
-    match = _USUAL(data)
-    return None if match is None or len(data) > LARGEST_REQUEST else Request(data, match.groups())
+    match = _USUAL(data) if len(data) <= LARGEST_REQUEST else None
+    return match and Request(data, match.groups())
 
 
 class RequestParser:

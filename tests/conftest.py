@@ -14,12 +14,16 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import psycopg
 import pytest
 from xdist.scheduler import LoadScopeScheduling
+
+if TYPE_CHECKING:
+    from smtpctl.lab import Lab
+    from tests.deploy.conftest import Bench
 
 # Other processes boot hosts meanwhile: how long an example takes says nothing.
 hypothesis.settings.register_profile(
@@ -144,3 +148,26 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--refresh-golden", action="store_true", help="Write the rendered trees anew instead of comparing them."
     )
+
+
+@pytest.fixture(scope="session")
+def own_lab() -> Iterator[Lab]:
+    """Three bare hosts beside the shared lab. Skips, with the reason, for an ordinary user."""
+    if os.geteuid() != 0:
+        pytest.skip("the lab needs root: it makes namespaces, mounts and a bridge")
+    from tests.deploy.conftest import bare_lab
+
+    with bare_lab() as lab:
+        yield lab
+
+
+@pytest.fixture
+def bench(own_lab: Lab) -> Iterator[Bench]:
+    """Hosts without a trace of smtpctl; the test is in their network."""
+    from tests.deploy.conftest import RESET, Bench
+
+    bench = Bench(own_lab)
+    with own_lab.entered():
+        yield bench
+    for host in bench.touched:
+        own_lab.run(host, ["sh", "-c", RESET])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from policy_service.protocol import Request
+from policy_service.protocol import Request, number
 from policy_service.rules.rule import DATA, Context, Rule, Verdict
 
 
@@ -11,7 +11,7 @@ def check(request: Request, context: Context) -> Verdict | None:
     credential = context.credential
     if credential is None:
         return None
-    count = request.number(b"recipient_count")
+    count = number(request.count)
     if count <= credential.recipients_per_message:
         return None
     return Verdict(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from policy_service.protocol import Request
+from policy_service.protocol import Request, number
 from policy_service.rules.rule import DATA, END, RCPT, Context, Rule, Verdict
 
 
@@ -10,7 +10,7 @@ def check(request: Request, context: Context) -> Verdict | None:
     """Object to a message that is too large for its stream."""
     if context.credential is None or not context.credential.stream.message_size:
         return None
-    stream, size = context.credential.stream, request.number(b"size")
+    stream, size = context.credential.stream, number(request.size)
     if size <= stream.message_size:
         return None
     return Verdict(

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 def adopt(host: str, port: int, identity: Path | None, known_hosts: Path, output: Path | None, as_json: bool) -> None:
     """Draft the inventory of a mail server that was set up by hand.
 
-    HOST may be USER@HOST. Reads every Postfix instance (main.cf, master.cf, tables), SASL, OpenDKIM, certificates and
-    packages over SSH, and writes nothing there. The inventory goes to standard output; what it could not express to
+    HOST may be USER@HOST. Reads every Postfix instance (main.cf, master.cf, tables), SASL, OpenDKIM and certificates
+    over SSH, and writes nothing there. The inventory goes to standard output; what it could not express to
     standard error, each with the reason and what to do. No password and no key is read: it says where they lie, and how
     to take them over.
 

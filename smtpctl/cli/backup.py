@@ -16,6 +16,7 @@ from smtpctl.cli.output import print_json, progress
 from smtpctl.errors import SmtpctlError, UsageError
 
 if TYPE_CHECKING:
+    from smtpctl.model.secrets import Secrets
     from smtpctl.operate.backup.manifest import Manifest
     from smtpctl.operate.backup.taking import Source
 
@@ -39,9 +40,11 @@ def backup(folder: Path, inventory: Path, only_keys: bool, as_json: bool) -> Non
       smtpctl backup /srv/backup -i fleet.yml
       smtpctl backup /srv/backup -i fleet.yml --keys
     """
+    from smtpctl.cli.fleet import select
     from smtpctl.operate.backup import taking
 
-    source = _source(inventory)
+    selection = select(inventory)
+    source = taking.Source(inventory, selection.fleet, selection.targets)
     now = datetime.now(UTC)
     if only_keys:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -93,8 +96,10 @@ def restore(
       smtpctl apply fleet/fleet.yml
       smtpctl restore /srv/backup/2026-11-22T041500Z -i fleet/fleet.yml --erased receipts/17.json
     """
+    from smtpctl.cli.fleet import select
     from smtpctl.keys.identity import identity_path, load_identity
     from smtpctl.operate.backup import restoring
+    from smtpctl.operate.backup.taking import Source
 
     manifest = restoring.read_manifest(folder)
     identity = load_identity(identity_path())
@@ -107,14 +112,16 @@ def restore(
         return
     if as_json and not yes:
         raise UsageError("--json cannot ask", hint="add --yes")
-    source = _source(inventory)
+    selection = select(inventory)
+    source = Source(inventory, selection.fleet, selection.targets)
     if manifest.fleet != source.fleet.fleet:
         raise UsageError(f"the backup is of fleet {manifest.fleet}, the inventory of {source.fleet.fleet}")
     question = f"Replace the ledger of fleet {manifest.fleet} by that of {manifest.at}?"
     if not yes and not click.confirm(question, err=True):
         raise click.Abort
-    receipts = _hashes(erased, inventory)
-    reading = _reading_key(source)
+    receipts = _hashes(erased, selection.secrets)
+    sealed = source.fleet.privacy == "on"
+    reading = bytes.fromhex(selection.secrets["ledger/reading/private"]) if sealed else b""
     progress("ledger")
     restored = restoring.restore_ledger(source, folder, identity, reading)
     progress("mailboxes")
@@ -133,36 +140,22 @@ def restore(
         progress(f"{host} runs another revision than at the time of the backup: its inventory was another")
 
 
-def _source(inventory: Path) -> Source:
-    from smtpctl.cli.fleet import select
-    from smtpctl.operate.backup.taking import Source
-
-    selection = select(inventory)
-    return Source(inventory, selection.fleet, selection.targets)
-
-
 def _show(place: Path, manifest: Manifest) -> None:
+    from smtpctl.operate.backup.taking import KEYS
+
     for part in manifest.parts:
         click.echo(f"{place / part.name}  {part.bytes:,} bytes")
     rows = manifest.ledger["rows"]
     click.echo(f"ledger: {rows['ledger.messages']} messages, {rows['ledger.deliveries']} deliveries")
     click.echo(f"mailboxes: {manifest.mailboxes} messages")
-    click.echo(f"keys: {place.parent / 'keys.age'}, the only copy: keep no older one")
+    if (keys := place.parent / KEYS).exists():
+        click.echo(f"keys: {keys}, the only copy: keep no older one")
 
 
-def _reading_key(source: Source) -> bytes:
-    from smtpctl.cli.loading import load
-
-    _, secrets = load(source.inventory)
-    return bytes.fromhex(secrets["ledger/reading/private"]) if source.fleet.privacy == "on" else b""
-
-
-def _hashes(erased: Sequence[Path], inventory: Path) -> list[str]:
+def _hashes(erased: Sequence[Path], secrets: Secrets) -> list[str]:
     """What the receipts name. Raise SmtpctlError for one that is not of this fleet."""
-    from smtpctl.cli.loading import load
     from smtpctl.ledger.receipts import is_genuine
 
-    _, secrets = load(inventory)
     found = []
     for path in erased:
         receipt = json.loads(path.read_text())
@@ -186,4 +179,4 @@ def _other_revisions(source: Source, manifest: Manifest) -> list[str]:
     from smtpctl.operate.backup.taking import revisions
 
     now = revisions(source)
-    return [host for host, revision in manifest.revisions.items() if now.get(host) != revision]
+    return [host for host, revision in manifest.revisions.items() if host in now and now[host] != revision]

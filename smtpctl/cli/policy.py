@@ -16,9 +16,7 @@ import click
 from smtpctl.cli.loading import inventory_argument
 from smtpctl.cli.policy_doctor import doctor
 from smtpctl.cli.policy_replay import replay
-
-PROGRAM = ("python3", "/usr/local/lib/smtpctl/policy.pyz")
-PLACES = ("--rules", "/etc/smtpctl/policy.json", "--database-file", "/etc/smtpctl/secrets/policy-database")
+from smtpctl.operate.levels import PLACES, PROGRAM
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 key_option = click.option("--key", required=True, help="A key as `quota show` names it.")
@@ -122,13 +120,12 @@ def _ask(inventory: Path, arguments: Sequence[str], *, told: str = "") -> None:
     """Run the policy service's program on a submission host that answers, tell it ``told``, pass on what it says."""
     from smtpctl.cli.fleet import select
     from smtpctl.errors import TransportError
-    from smtpctl.transport.connection import Connection, Target
+    from smtpctl.transport.connection import Connection, Target, as_user
 
     def run(target: Target) -> int:
-        command = [*([] if target.user == "root" else ["sudo", "-n"]), *PROGRAM, *arguments]
         connection = Connection(target)
         try:
-            channel = connection.run(shlex.join(command))
+            channel = connection.run(as_user(target, "root", shlex.join([*PROGRAM, *arguments])))
             channel.sendall(told.encode())
             channel.shutdown_write()
             # Both are a few lines: neither fills its window while the other is read.

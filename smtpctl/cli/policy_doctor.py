@@ -76,17 +76,16 @@ def _plain(finding: Finding) -> dict[str, Any]:
 def _of_fleet(inventory: Path, hosts: tuple[str, ...]) -> dict[str, tuple[Finding, ...]]:
     from smtpctl.cli.fleet import select
     from smtpctl.render.context_policy import policy_rules
-    from smtpctl.transport.connection import Connection
+    from smtpctl.transport.connection import Connection, Target, as_user
 
     chosen = select(inventory, hosts, roles=["submission"], placeholders=True)
     needs = _needs(policy_rules(chosen.fleet))
     found = {}
     for name, target in chosen.targets.items():
         connection = Connection(target)
-        prefix = [] if target.user == "root" else ["sudo", "-n"]
 
-        def run(command: list[str], connection: Connection = connection, prefix: list[str] = prefix) -> tuple[int, str]:
-            channel = connection.run(shlex.join([*prefix, *command]))
+        def run(command: list[str], connection: Connection = connection, target: Target = target) -> tuple[int, str]:
+            channel = connection.run(as_user(target, "root", shlex.join(command)))
             output: bytes = channel.makefile("rb").read()
             return channel.recv_exit_status(), output.decode()
 

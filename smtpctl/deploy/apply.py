@@ -98,6 +98,8 @@ def before_last_run() -> Desire:
         newest = max(last.values(), key=lambda entry: entry.begun)
         if newest.kind == "upgrade":
             raise SmtpctlError("the last command was an upgrade: packages are not taken back", hint="name a host")
+        if not newest.run:
+            raise SmtpctlError("the last command was of an older smtpctl, which noted no hosts", hint="name a host")
         run.keep(name for name, entry in last.items() if entry.run == newest.run)
         run.each(lambda visit: visit.recall(""), run.whole())
 

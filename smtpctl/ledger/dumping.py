@@ -17,14 +17,12 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from smtpctl.errors import LedgerError
 from smtpctl.ledger.connection import Connection, connect
-from smtpctl.ledger.keystore import Folder
 from smtpctl.ledger.migrations import names
 
 _TABLES = """
 SELECT format('%I.%I', nspname, relname) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
 WHERE relkind IN ('r', 'p') AND NOT relispartition AND nspname IN ('ledger', 'quota') ORDER BY 1
 """
-_MIGRATED = "SELECT to_regclass('ledger.migrations') IS NOT NULL"
 _RETIRE = "UPDATE ledger.seal_keys SET retired_at = now() WHERE retired_at IS NULL AND encode(public, 'hex') = ANY (%s)"
 
 
@@ -73,12 +71,9 @@ def contents(connection: Connection) -> dict[str, Any]:
     for table in tables:
         count = sql.SQL("SELECT count(*) FROM {}").format(sql.SQL(table))
         counts[table] = (connection.execute(count).fetchone() or (0,))[0]
-    migrated = connection.execute(_MIGRATED).fetchone() == (True,)
     return {
         "rows": counts,
-        "migrations": [row[0] for row in connection.execute("SELECT name FROM ledger.migrations ORDER BY 1")]
-        if migrated
-        else [],
+        "migrations": [row[0] for row in connection.execute("SELECT name FROM ledger.migrations ORDER BY 1")],
         "postgresql": connection.info.server_version,
         "keys": [row[0].hex() for row in connection.execute("SELECT public FROM ledger.seal_keys ORDER BY id")],
     }
@@ -87,12 +82,6 @@ def contents(connection: Connection) -> dict[str, Any]:
 def retire(connection: Connection, lost: list[str]) -> None:
     """Seal nothing more under keys whose private halves are gone; new ones are made in their place."""
     connection.execute(_RETIRE, (lost,))
-
-
-def put_keys(store: Folder, files: dict[str, bytes]) -> None:
-    """Files of a key store that has none of them."""
-    for name, content in files.items():
-        store.write(name, content)
 
 
 def _first_line(descriptor: int) -> bytes:

@@ -13,21 +13,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from smtpctl.maillog import others, phrases
 from smtpctl.maillog.attempts import forwarded_as, queued_as, read_delays, read_relay, reply_code
 from smtpctl.maillog.entries import Entries, Entry
+from smtpctl.maillog.events import Events
 from smtpctl.maillog.labels import Labels
 from smtpctl.maillog.listener import Decision, Origin
-from smtpctl.maillog.shapes import shape_of
 from smtpctl.model.deliveries import (
     Client,
     Delivery,
-    Event,
     Outcome,
     Place,
     Route,
     Rows,
-    UnknownLine,
     Verdict,
     new_tuple,
 )
@@ -35,9 +32,6 @@ from smtpctl.model.deliveries import (
 #: (enhanced status code, reply, provider) -> what a failure means.
 Classify = Callable[[bytes, bytes, bytes | None], Verdict]
 
-#: Phrases that become events: these always, the others when they name a message.
-_ALWAYS = frozenset(("sasl-failed", "daemon", "fatal", "panic", "password", "balancer"))
-_REMEMBERED = _ALWAYS | {"reply", "conversation", "tls-error", "notification-failed", "cut", "opendkim", "rewritten"}
 #: Ways of beginning after which another beginning is another message's.
 _BEGUN = (b"smtp", b"local")
 _MOST_ROUTES = 50_000
@@ -63,7 +57,7 @@ class OpenMessage(NamedTuple):
     end_kind: bytes | None
 
 
-class Tracker:
+class Tracker(Events):
     """Follows the messages of one host; a ``Listener``. Rows gather until ``take`` is called."""
 
     wants_sessions = False
@@ -75,9 +69,9 @@ class Tracker:
         next_row: int = 1,
         open_messages: Iterable[OpenMessage] = (),
     ) -> None:
+        super().__init__(Entries(labels, next_row))
         self._labels = labels
         self._classify = classify
-        self._entries = Entries(labels, next_row)
         self._by_id = self._entries.by_id
         #: The message that a process of smtpd(8) is taking in.
         self._sessions: dict[Origin, Entry] = {}
@@ -85,18 +79,6 @@ class Tracker:
         self._discarding: set[Origin] = set()
         self._routes: dict[tuple[bytes, bytes, bytes], Route] = {}
         self._sent: dict[tuple[bytes, bytes | None], Outcome] = {}
-        #: The client that a process of smtpd(8) passes on to a filter.
-        self._proxied: dict[Origin, bytes] = {}
-        #: Phrases that are more than an event with their text.
-        self._tellers: dict[str, Callable[[int, Origin, bytes | None, bytes], None]] = {
-            "transport": self._passed_on,
-            "proxy-client": self._proxied_client,
-            "proxy": self._proxied_message,
-            "mailbox": self._stored,
-            "balanced": self._balanced,
-            "lines-lost": self._lines_lost,
-        }
-        self._rows = Rows()
         for message in sorted(open_messages, key=lambda message: (message.started_at, message.id)):
             self._restore(message)
 
@@ -116,10 +98,6 @@ class Tracker:
         rows, self._rows = self._rows, Rows()
         rows.messages, rows.changes = self._entries.take(now)
         return rows
-
-    def report(self, at: int, origin: Origin, kind: str, text: str) -> None:
-        """An event that no line says: a gap in the log."""
-        self._event(at, origin, kind, None, text=text.encode())
 
     def _restore(self, message: OpenMessage) -> None:
         known = self._labels.instance(message.instance)
@@ -377,100 +355,11 @@ class Tracker:
             entry.place = entry.place._replace(pool=transport)
             self._entries.touch(entry)
 
-    def signed(self, at: int, origin: Origin, queue_id: bytes, selector: bytes, domain: bytes) -> None:
-        entry = self._entries.anywhere(at, queue_id)
-        self._event(at, origin, "signed", entry, queue_id=queue_id, selector=selector, domain=domain)
-
-    def policy_decided(self, at: int, origin: Origin, queue_id: bytes | None, fields: Mapping[bytes, bytes]) -> None:
-        entry = self._known(at, origin.instance, queue_id)
-        detail = {name.decode(): value for name, value in fields.items()}
-        sender, recipient = detail.pop("sender", None), detail.pop("recipient", None)
-        detail["queue_id"] = queue_id or b""
-        self._event(at, origin, "policy", entry, sender=sender, recipient=recipient, **detail)
-
-    def incident(self, at: int, origin: Origin, fields: Mapping[bytes, bytes]) -> None:
-        detail = {name.decode(): value for name, value in fields.items()}
-        self._event(at, origin, "incident", None, sender=detail.pop("sender", None), **detail)
-
     def phrased(self, at: int, origin: Origin, kind: str, queue_id: bytes | None, text: bytes) -> None:
         if kind == "lost":
             self.disconnected(at, origin, text)
-            return
-        teller = self._tellers.get(kind)
-        if teller is not None:
-            teller(at, origin, queue_id, text)
-        elif kind in _REMEMBERED and (queue_id is not None or kind in _ALWAYS):
-            self._event(at, origin, kind, self._known(at, origin.instance, queue_id), queue_id=queue_id, text=text)
-
-    def _passed_on(self, at: int, origin: Origin, queue_id: bytes | None, text: bytes) -> None:
-        """local(8) or virtual(8) left a recipient to another transport."""
-        fields = phrases.fields_of(text)
-        recipient = fields.pop("recipient", None)
-        self._event(at, origin, "transport", self._known(at, origin.instance, queue_id), recipient=recipient, **fields)
-
-    def _proxied_client(self, at: int, origin: Origin, queue_id: bytes | None, text: bytes) -> None:
-        if len(self._proxied) > _MOST_SESSIONS:
-            self._proxied.clear()
-        self._proxied[origin] = text.partition(b"client=")[2]
-
-    def _proxied_message(self, at: int, origin: Origin, queue_id: bytes | None, text: bytes) -> None:
-        """smtpd(8) in front of a filter (``smtpd_proxy_filter``): what the filter answered, about the message that
-        came out behind it. Its client is the filter; the real one stands in this event."""
-        fields = phrases.fields_of(text)
-        sender, recipient = fields.pop("sender", None), fields.pop("recipient", None)
-        behind = queued_as(fields.get("reply", b""))
-        entry = self._known(at, origin.instance, behind)
-        client = self._proxied.get(origin)
-        self._event(
-            at, origin, "proxy", entry, sender=sender, recipient=recipient, queue_id=behind, client=client, **fields
-        )
-
-    def _stored(self, at: int, origin: Origin, queue_id: bytes | None, text: bytes) -> None:
-        """Dovecot put a message into a mailbox, or could not."""
-        fields = others.fields_of("mailbox", text)
-        user = fields.pop("user", b"")
-        recipient = user if b"@" in user else None
-        self._event(at, origin, "mailbox", None, recipient=recipient, user=None if recipient else user, **fields)
-
-    def _balanced(self, at: int, origin: Origin, queue_id: bytes | None, text: bytes) -> None:
-        """HAProxy's line on one connection; only what went wrong on the servers' side is worth a row."""
-        fields = others.fields_of("balanced", text)
-        ended = fields.get("more", b"").partition(b" ")[2]
-        if fields.get("server") == b"<NOSRV>" or ended[:1] in (b"S", b"R", b"P", b"D", b"U"):
-            self._event(at, origin, "balancer", None, text=text)
-
-    def _lines_lost(self, at: int, origin: Origin, queue_id: bytes | None, text: bytes) -> None:
-        """A logger threw lines away: they are missing here, and this is all that says so."""
-        self._event(at, origin, "gap", None, text=text)
-
-    def not_understood(self, at: int, origin: Origin, queue_id: bytes | None, text: bytes) -> None:
-        sample = b"/".join(filter(None, (origin.instance, origin.daemon))) + b": " + text
-        self._rows.unknown.append(UnknownLine(at, shape_of(sample), sample[:2048]))
-
-    def foreign(self, at: int, origin: Origin, text: bytes) -> None:
-        """Nothing of ours."""
-
-    def _known(self, at: int, instance: bytes, queue_id: bytes | None) -> Entry | None:
-        return None if queue_id is None else self._entries.named(at, instance, queue_id)
-
-    def _event(
-        self,
-        at: int,
-        origin: Origin,
-        kind: str,
-        entry: Entry | None,
-        /,
-        *,
-        sender: bytes | None = None,
-        recipient: bytes | None = None,
-        **detail: bytes | None,
-    ) -> None:
-        # Names of details are a line's own: any, but for the two that are addresses.
-        texts: dict[str, str | int] = {name: value.decode(errors="replace") for name, value in detail.items() if value}
-        message = entry.id if entry is not None else None
-        instance = entry.place.instance if entry is not None else origin.instance
-        event = Event(self._entries.number(), at, instance, kind, message, sender, recipient, texts)
-        self._rows.events.append(event)
+        else:
+            super().phrased(at, origin, kind, queue_id, text)
 
 
 def _refuses_the_message(said: Decision) -> bool:

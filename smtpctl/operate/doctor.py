@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from smtpctl.operate.health import LEAST_FREE, OLD_MESSAGE
+
 #: Seconds that a clock may be off: TLS, DKIM's dates and the ledger's order still hold.
 SKEW = 2.0
-LEAST_FREE = 0.1
 LEAST_MEMORY = 0.08
 #: Days after which package lists are old: unattended-upgrades sees nothing new in them.
 LISTS = 3.0
-#: Seconds that mail may stay in a queue that it only passes through; and deferred, before somebody has to look.
+#: Seconds that mail may stay in a queue that it only passes through.
 PASSING = 900.0
-DEFERRED = 4 * 3600.0
 #: Waiting processes for each processor.
 LOAD = 4.0
 
@@ -150,7 +150,7 @@ def _kernel(facts: Mapping[str, Any]) -> Found:
 def _mail(facts: Mapping[str, Any]) -> Found:
     for instance, mail in facts["mail"].items():
         for queue, age in mail["ages"].items():
-            if age is not None and age > (DEFERRED if queue == "deferred" else PASSING):
+            if age is not None and age > (OLD_MESSAGE if queue == "deferred" else PASSING):
                 yield (
                     "mail",
                     f"{instance} has mail in its {queue} queue since {age / 3600:.1f} hours",

@@ -8,9 +8,10 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from smtpctl.errors import TransportError
-from smtpctl.transport.connection import Connection, Target
+from smtpctl.transport.connection import Connection, Target, as_user
 
-_PROGRAM = "/usr/bin/python3 -B /usr/local/lib/smtpctl/ledger.pyz keys"
+#: The program that knows the ledger on the control host; it runs as the database's superuser.
+LEDGER_PROGRAM = "/usr/bin/python3 -B /usr/local/lib/smtpctl/ledger.pyz"
 #: Names asked for at once; an answer stays within some megabytes.
 _MOST = 128
 
@@ -56,8 +57,7 @@ class HostKeyStore:
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         if self._connection is None:
             self._connection = Connection(self._target)
-        become = "runuser -u postgres --" if self._target.user == "root" else "sudo -n -u postgres"
-        channel = self._connection.run(f"cd / && {become} {_PROGRAM}")
+        channel = self._connection.run(as_user(self._target, "postgres", f"{LEDGER_PROGRAM} keys"))
         try:
             channel.sendall(json.dumps(request).encode())
             channel.shutdown_write()

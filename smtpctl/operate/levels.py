@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from smtpctl.errors import SmtpctlError, TransportError
-from smtpctl.transport.connection import Connection, Target
+from smtpctl.transport.connection import Connection, Target, as_user
 
 PROGRAM = ("python3", "/usr/local/lib/smtpctl/policy.pyz")
 PLACES = ("--rules", "/etc/smtpctl/policy.json", "--database-file", "/etc/smtpctl/secrets/policy-database")
@@ -35,10 +35,10 @@ def ask_levels(targets: Mapping[str, Target], key: str = "") -> Levels:
 
 
 def _ask(target: Target, key: str) -> Levels:
-    command = [*([] if target.user == "root" else ["sudo", "-n"]), *PROGRAM, "quota", *PLACES, "--json", "show", key]
+    command = shlex.join([*PROGRAM, "quota", *PLACES, "--json", "show", key])
     connection = Connection(target)
     try:
-        channel = connection.run(shlex.join(command))
+        channel = connection.run(as_user(target, "root", command))
         channel.shutdown_write()
         output, errors = channel.makefile("rb").read(), channel.makefile_stderr("rb").read()
         if channel.recv_exit_status():

@@ -15,13 +15,11 @@ from typing import Any
 from smtpctl.feedback.categories import Action
 from smtpctl.feedback.rules import advice
 from smtpctl.feedback.verdict import judge
+from smtpctl.operate.host.effects import PAUSED_REPLIES
 from smtpctl.operate.pausing import words
 
 #: Lines that prove a sentence; more of them prove it no better.
 MOST_EVIDENCE = 3
-
-#: What a queue says of mail that waits for a pause (operate/host/effects.py).
-PAUSED_REPLIES = ("deferred transport", "paused by the operator")
 
 #: Attempts after which nothing more is tried.
 FAILED = ("bounced", "expired")

@@ -98,7 +98,7 @@ def commit(
         "do": "commit",
         "keep": keep,
         "confirm_seconds": confirm_seconds,
-        "record": {**record(plan, desired, who=who, kind=kind), "run": run},
+        "record": record(plan, desired, who=who, kind=kind, run=run),
         "expected": {change.path: _fact(change.before) for change in plan.files if _must_stand(plan, change.before)},
         "services": [{"unit": service.unit, "oneshot": service.oneshot} for service in desired.services],
         "stop": list(plan.stop),
@@ -118,13 +118,14 @@ def commit(
     }
 
 
-def record(plan: HostPlan, desired: DesiredHost, *, who: str, kind: str) -> dict[str, Any]:
+def record(plan: HostPlan, desired: DesiredHost, *, who: str, kind: str, run: str) -> dict[str, Any]:
     """What the host remembers of this revision: everything that smtpctl owns there."""
     return {
         "revision": plan.revision,
         "release": __version__,
         "who": who,
         "kind": kind,
+        "run": run,
         "files": {
             path: {
                 "sha256": file.sha256,

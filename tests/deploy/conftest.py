@@ -1,7 +1,7 @@
-"""Three bare hosts of this folder's own: its tests break hosts, and the lab of the other tests should not notice.
+"""Three bare hosts of the tests' own, which they break, and applies on them as the command line would do them.
 
-A lab is booted from the shared base image with its own state folder, and taken down at the end. ``bench`` gives
-every test hosts that smtpctl has never touched, as far as a test can tell: a test's traces are removed after it.
+The lab is booted from the shared base image with its own state folder. The fixtures, ``own_lab`` and ``bench``, stand
+in ``tests/conftest.py``: tests of the transport use the same hosts.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import pytest
 
 from smtpctl.deploy.apply import Settings, apply_fleet, before_last_run, kept, plan_fleet, rendered
 from smtpctl.lab import Lab, StateFolder
@@ -196,11 +195,9 @@ class Bench:
         return "/run/marker"
 
 
-@pytest.fixture(scope="session")
-def own_lab() -> Iterator[Lab]:
-    """A lab beside the shared one. Skips, with the reason, for an ordinary user."""
-    if os.geteuid() != 0:
-        pytest.skip("the lab needs root: it makes namespaces, mounts and a bridge")
+@contextmanager
+def bare_lab() -> Iterator[Lab]:
+    """Three bare hosts beside the shared lab, for as long as the block lasts."""
     os.environ.setdefault("SMTPCTL_LAB_IMAGES", str(images_folder(StateFolder.of_environment())))
     with tempfile.TemporaryDirectory(prefix="smtpctl-deploy-", dir="/var/tmp") as folder:
         lab = Lab(StateFolder(Path(folder)))
@@ -211,13 +208,3 @@ def own_lab() -> Iterator[Lab]:
             yield lab
         finally:
             lab.down(wipe=True)
-
-
-@pytest.fixture
-def bench(own_lab: Lab) -> Iterator[Bench]:
-    """Hosts without a trace of smtpctl; the test is in their network."""
-    bench = Bench(own_lab)
-    with own_lab.entered():
-        yield bench
-    for host in bench.touched:
-        own_lab.run(host, ["sh", "-c", RESET])

@@ -108,7 +108,7 @@ def test_recovery_by_hand_leads_back_what_an_agent_left_that_was_killed(bench: B
     def kill(event: Event) -> None:
         if event.step == "probe":
             bench.run("relay1", "systemctl stop smtpctl-undo.timer; pkill -KILL -f 'smtpctl-agen[t]'")
-            bench.run("relay1", "test -e /var/lib/smtpctl/journal.json && systemctl start smtpctl-recover")
+            bench.run("relay1", "test -e /var/lib/smtpctl/journal.json && python3 /var/lib/smtpctl/agent recover")
 
     assert bench.apply(NEW, on_event=kill)["relay1"].outcome is Outcome.UNDONE
     assert state_of(bench) == "old"

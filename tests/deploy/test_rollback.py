@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from smtpctl.deploy.history import fleet_history
+from smtpctl.errors import SmtpctlError
 from smtpctl.model.artifacts import Action, Service
 from smtpctl.model.records import Outcome
 from smtpctl.transport.connection import operator
@@ -47,6 +48,14 @@ def test_a_rollback_of_all_hosts_takes_back_what_the_last_apply_changed_and_no_m
     assert bench.rollback_last_run() == {"relay1": Outcome.APPLIED}
     assert bench.plan(FIRST).empty
     assert bench.run("relay2", "cat /etc/trial/a") == "2\n"
+
+
+def test_what_an_older_release_did_last_is_not_taken_back_from_all_hosts(bench: Bench) -> None:
+    bench.apply(desired("relay1", haproxy(8080)))
+    bench.run("relay1", r"sed -i 's/\"run\": *\"[^\"]*\"/\"run\":\"\"/' $(grep -rl '\"run\"' /var/lib/smtpctl)")
+    with pytest.raises(SmtpctlError, match="older smtpctl"):
+        bench.rollback_last_run()
+    assert "bind 127.0.0.1:8080" in bench.run("relay1", "cat /etc/haproxy/haproxy.cfg")
 
 
 def test_a_revision_that_is_not_kept_is_refused_with_those_that_are(bench: Bench) -> None:

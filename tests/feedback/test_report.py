@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from smtpctl.feedback.categories import Category
@@ -178,7 +178,6 @@ def test_a_date_that_makes_no_sense_is_left_out(date: str) -> None:
     assert report.arrival_at is None
 
 
-@settings(deadline=None)
 @given(st.data())
 def test_a_damaged_report_is_read_all_the_same(data: st.DataObject) -> None:
     raw = bytearray(bounce())

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from smtpctl.errors import LedgerError
@@ -69,7 +69,6 @@ def test_words_in_an_address_are_no_words_of_the_server() -> None:
     assert judge("5.1.1", "550 5.1.1 <spam.quota@blocked.example>: User unknown").category is Category.INVALID_MAILBOX
 
 
-@settings(deadline=None)
 @given(status=st.sampled_from(["", "4.1.1", "5.1.1", "5.0.0"]), text=st.text(max_size=200))
 def test_only_two_categories_are_ever_hard_and_no_4xx_is(status: str, text: str) -> None:
     verdict = judge(status, text)

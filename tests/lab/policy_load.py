@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from smtpctl.lab.application import connect
-from tests.lab.support import AppliedFleet
+from tests.lab.support import AppliedFleet, until
 
 RULES = "/etc/smtpctl/policy.json"
 EDGES = ("edge1", "edge2")
@@ -119,7 +119,7 @@ def replace_rules(applied: AppliedFleet, edge: str, text: str) -> None:
     """Put a rules file in place and wait until the service has looked at it."""
     before = reloads(applied, edge)
     applied.lab.run(edge, ["python3", "-c", REPLACE, RULES], input=text)
-    wait_until(lambda: reloads(applied, edge) > before, "the rules file was not looked at again")
+    until(lambda: reloads(applied, edge) > before, "the rules file was not looked at again")
 
 
 def reloads(applied: AppliedFleet, edge: str) -> float:
@@ -133,11 +133,3 @@ def metrics(applied: AppliedFleet, edge: str) -> dict[str, float]:
     with urllib.request.urlopen(address, timeout=10) as answer:
         text = answer.read().decode()
     return {name: float(value) for name, value in re.findall(r"^(smtpctl_policy_\S+) (\S+)$", text, re.MULTILINE)}
-
-
-def wait_until(true: Callable[[], bool], otherwise: str, patience: float = 60.0) -> None:
-    """Wait for a condition, at most so long."""
-    end = time.monotonic() + patience
-    while not true():
-        assert time.monotonic() < end, otherwise
-        time.sleep(0.2)

@@ -1,6 +1,6 @@
 """The commands of a runbook, taken from the page itself and run one after the other, as an operator would.
 
-Pages speak of the reference fleet; ``WORDS`` says what that is in the lab. Everything else is as it stands there.
+What a page cannot know, say the folder of a backup, is told by ``words``. Everything else is as it stands there.
 """
 
 from __future__ import annotations
@@ -16,14 +16,6 @@ from tests.lab.support import REPOSITORY, smtpctl
 
 RUNBOOKS = REPOSITORY / "docs" / "runbooks"
 
-WORDS = {
-    "shop.example.com": "shop.test",
-    "someone@gmail.com": "ada@gmail.test",
-    "gmail.com": "gmail.test",
-    "accounts": "trickle",
-    "198.51.100.1": "10.78.2.1",
-}
-
 
 def commands_of(page: Path) -> list[str]:
     """Commands of a page in their order: indented lines that begin with ``smtpctl``."""
@@ -32,7 +24,7 @@ def commands_of(page: Path) -> list[str]:
 
 @dataclass
 class Walk:
-    """A walk through one page. ``words`` are replaced besides those of every page."""
+    """A walk through one page. ``words`` are replaced by what is there in their place."""
 
     page: Path
     inventory: Path
@@ -46,7 +38,7 @@ class Walk:
         changed."""
         assert self._left, f"{self.page.name} has no more commands; {begin} was expected"
         line = self._left.pop(0)
-        for word, here in {**WORDS, **self.words}.items():
+        for word, here in self.words.items():
             line = line.replace(word, here)
         assert line.startswith(begin), f"{self.page.name}: {line!r}, not {begin!r}"
         arguments = [str(self.inventory) if word == "fleet.yml" else word for word in shlex.split(line, comments=True)]

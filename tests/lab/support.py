@@ -9,11 +9,13 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from smtpctl.lab import Lab
 from smtpctl.lab.application import Submission, compose, submit
@@ -70,21 +72,30 @@ class AppliedFleet:
 
     def wait_until_ready(self, patience: float = 120.0) -> None:
         """Until both submission hosts say that they are ready for mail, and a balancer holds the virtual address."""
-        deadline = time.monotonic() + patience
-        while not all(self._ready(host) for host in self.fleet.hosts_with(Role.SUBMISSION)) or not self._greets():
-            assert time.monotonic() < deadline, f"the submission hosts are not ready after {patience} s"
-            time.sleep(0.3)
+        edges = self.fleet.hosts_with(Role.SUBMISSION)
+        until(lambda: all(map(self._ready, edges)) and self.greets(), "the submission hosts are not ready", patience)
 
     def _ready(self, host: str) -> bool:
         return self.lab.run(host, ["/usr/local/lib/smtpctl/check-ready"], check=False).returncode == 0
 
-    def _greets(self) -> bool:
+    def greets(self) -> bool:
         place = self.place()
         try:
             with socket.create_connection((place.address, place.port), 2) as connection:
                 return connection.recv(3) == b"220"
         except OSError:
             return False
+
+
+def until(
+    so: Callable[[], object], otherwise: str | Callable[[], str] = "it is not so", patience: float = 150.0
+) -> None:
+    """Wait for a condition, at most ``patience`` seconds; ``otherwise`` says what is wrong when it does not come."""
+    end = time.monotonic() + patience
+    while not so():
+        if time.monotonic() > end:
+            pytest.fail(f"after {patience:g} s: {otherwise if isinstance(otherwise, str) else otherwise()}")
+        time.sleep(0.3)
 
 
 def smtpctl(

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import smtplib
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
 
 from smtpctl.lab import Lab
-from tests.lab.support import AppliedFleet
+from tests.lab.support import AppliedFleet, until
 
 pytestmark = pytest.mark.lab
 
@@ -39,13 +38,6 @@ def deliver(applied: AppliedFleet, content: str) -> None:
     """Hand a mail to the MX, as another server would."""
     with smtplib.SMTP(applied.fleet.hosts["feedback1"].address, 25, timeout=30) as session:
         session.sendmail("", "bounce+orders@bounce.shop.test", content)
-
-
-def until(so: Callable[[], bool], what: str, patience: float = 30.0) -> None:
-    deadline = time.monotonic() + patience
-    while not so():
-        assert time.monotonic() < deadline, f"{what}: not so after {patience:.0f} s"
-        time.sleep(0.3)
 
 
 def rows(lab: Lab, query: str) -> list[str]:

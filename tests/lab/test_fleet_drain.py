@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.support import INVENTORY, AppliedFleet, smtpctl
+from tests.lab.support import INVENTORY, AppliedFleet, smtpctl, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 MESSAGES = 24
-
-
-def until(condition: Callable[[], object], patience: float = 150.0) -> None:
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < deadline, f"not so after {patience} s"
-        time.sleep(0.5)
 
 
 def waiting(host: str, addresses: list[str]) -> set[str]:

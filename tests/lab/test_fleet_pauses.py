@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import json
 import smtplib
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
 from smtpctl.lab.application import submit
-from tests.lab.support import INVENTORY, AppliedFleet, smtpctl
+from tests.lab.support import INVENTORY, AppliedFleet, smtpctl, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 
 def pressed(*arguments: str, check: bool = True) -> str:
     return smtpctl(*arguments, "-i", str(INVENTORY), check=check).stdout
-
-
-def until(condition: Callable[[], object], patience: float = 150.0) -> None:
-    deadline = time.monotonic() + patience
-    while not condition():
-        if time.monotonic() > deadline:
-            fleet = pressed("pause", check=False) + pressed("queue", "list", check=False)
-            pytest.fail(f"not so after {patience} s:\n{fleet}")
-        time.sleep(0.3)
 
 
 def arrivals(applied: AppliedFleet, recipient: str) -> int:
@@ -137,7 +127,10 @@ def test_everything_stops_with_the_control_host_off_and_on_a_host_that_was_off(f
     known = fleet.lab.run("relay2", ["cat", "/var/lib/smtpctl-operate/pauses.json"]).stdout
     assert "wrong prices" in known
     fleet.send(before)
-    until(lambda: len(waiting("--address", to)) + len(waiting("--address", before)) == 2)
+    until(
+        lambda: len(waiting("--address", to)) + len(waiting("--address", before)) == 2,
+        lambda: pressed("pause", check=False) + pressed("queue", "list", check=False),
+    )
     assert arrivals(fleet, to) == arrivals(fleet, before) == 0
     fleet.lab.start_host("control1")
     pressed("resume", "--all-outbound")

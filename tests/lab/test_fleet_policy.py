@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from smtpctl.lab.application import connect
-from tests.lab.policy_load import EDGES, changed_rules, metrics, offered, wait_until
-from tests.lab.support import AppliedFleet, smtpctl
+from tests.lab.policy_load import EDGES, changed_rules, metrics, offered
+from tests.lab.support import AppliedFleet, smtpctl, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
@@ -43,8 +43,8 @@ def test_a_limit_holds_exactly_in_every_window_and_at_the_provider(applied: Appl
         for key in ("credential:messages:4:shop", "credential:messages:1800:shop"):
             smtpctl("policy", "quota", "reset", str(applied.inventory), "--key", key)  # a run before this one
         with offered(applied, "shop", SENDER, recipient) as load:
-            wait_until(lambda: len(load.accepted) >= MOST, "the limit is not reached", patience=120)
-            time.sleep(3.0)  # leases that were not spent are back after two: what lets more pass would do it now
+            until(lambda: len(load.accepted) >= MOST, "the limit is not reached", patience=120)
+            time.sleep(3.0)  # both edges go on asking: what lets more pass would do it now
     decided = [deltas(before[edge], metrics(applied, edge)) for edge in EDGES]
     assert len(load.accepted) == MOST
     assert load.most_within(4) <= 24
@@ -64,14 +64,14 @@ def database_away(applied: AppliedFleet) -> Iterator[None]:
     applied.lab.run("control1", ["systemctl", "stop", "postgresql"])
     yield
     applied.lab.run("control1", ["systemctl", "start", "postgresql"])
-    wait_until(lambda: all(metrics(applied, edge)[CONNECTED] == 1 for edge in EDGES), "the database is not found")
+    until(lambda: all(metrics(applied, edge)[CONNECTED] == 1 for edge in EDGES), "the database is not found")
 
 
 @pytest.fixture
 def in_use(applied: AppliedFleet) -> None:
     """The credential's limits are known on both edges, with the reserve that each holds."""
     with offered(applied, "shop", SENDER, f"before+{uuid.uuid4().hex}@gmail.test", sessions=1) as load:
-        wait_until(lambda: len(load.accepted) >= 10, "nothing is accepted")
+        until(lambda: len(load.accepted) >= 10, "nothing is accepted")
         time.sleep(1.0)
 
 
@@ -132,6 +132,6 @@ def test_the_queue_moves_while_a_thousand_new_domains_wait_for_dead_name_servers
         pattern = r"/(?:google-\d+/smtp|error)\[\d+\]: .* to=<(moves\d)\+.*delays=[\d.]+/([\d.]+)/"
         return {name: float(waited) for name, waited in reversed(re.findall(pattern, lines))}
 
-    wait_until(lambda: len(tried()) == 6, "the queue stands still")
+    until(lambda: len(tried()) == 6, "the queue stands still")
     # The transport of each of the thousand has been asked for before: from memory, or the six would wait for them.
     assert max(tried().values()) < 10

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.support import INVENTORY, AppliedFleet, smtpctl
+from tests.lab.support import INVENTORY, AppliedFleet, smtpctl, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
@@ -136,10 +136,3 @@ def tried(applied: AppliedFleet, recipient: str) -> int:
         for host in ("relay1", "relay2")
     ]
     return sum(int(count.stdout) for count in counts)
-
-
-def until(condition: Any, patience: float = 60.0) -> None:
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < deadline, f"not so after {patience} s"
-        time.sleep(0.3)

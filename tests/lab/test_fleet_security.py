@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.lab.support import INVENTORY, AppliedFleet, smtpctl
+from tests.lab.support import INVENTORY, AppliedFleet, smtpctl, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
@@ -36,13 +35,6 @@ with concurrent.futures.ThreadPoolExecutor(10) as pool:
     list(pool.map(guess, range(10)))
 """
 REACH = "import smtplib, sys; smtplib.SMTP('10.78.0.10', 587, timeout=3, source_address=(sys.argv[1], 0)).quit()"
-
-
-def until(condition: Callable[[], object], patience: float = 90.0) -> None:
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < deadline, f"not so after {patience} s"
-        time.sleep(0.5)
 
 
 def incidents(**wanted: str) -> list[dict[str, Any]]:

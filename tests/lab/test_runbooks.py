@@ -5,16 +5,15 @@ The losses of control host and mailboxes are in test_fleet_backup.py.
 
 from __future__ import annotations
 
+import json
 import re
-import time
 import uuid
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.lab.runbook import RUNBOOKS, Walk
-from tests.lab.support import INVENTORY, AppliedFleet
+from tests.lab.support import INVENTORY, AppliedFleet, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
@@ -32,13 +31,6 @@ def walk(request: pytest.FixtureRequest) -> Walk:
     """The page that the test is named for."""
     name = request.node.name.removeprefix("test_").replace("_", "-")
     return Walk(RUNBOOKS / f"{name}.md", INVENTORY)
-
-
-def until(condition: Callable[[], object], patience: float = 180.0) -> None:
-    deadline = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < deadline, f"not so after {patience} s"
-        time.sleep(0.5)
 
 
 def test_the_index_marks_the_pages_that_are_walked() -> None:
@@ -65,7 +57,7 @@ def test_edge_dead(applied: AppliedFleet, walk: Walk, mark: str) -> None:
     applied.lab.stop_host("edge1")
     try:
         assert "edge1 does not answer" in walk.run("status", check=False).stdout
-        until(lambda: applied._greets())
+        until(lambda: applied.greets())
         applied.journey(applied.send(f"ada+{mark}@gmail.test"), "delivered")
         walk.run("status edge2", check=False)
     finally:
@@ -87,5 +79,6 @@ def test_database_away(applied: AppliedFleet, walk: Walk, mark: str) -> None:
         applied.lab.run("control1", command.split())
     applied.journey(identity, "delivered")
     assert "the ledger does not answer" not in walk.run("status", check=False).stdout
-    walk.run("ledger audit", check=False)
+    audit = walk.run("ledger audit", "--json", check=False).stdout
+    assert json.loads(audit)["unanswered"] == []
     walk.done()

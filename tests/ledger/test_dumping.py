@@ -22,7 +22,7 @@ QUOTA = Path(__file__).parents[2] / "policy_service" / "sql" / "schema.sql"
 
 @pytest.fixture
 def database(postgres: Cluster, new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> str:
-    """A database with both schemas and a suppression."""
+    """A database with both schemas."""
     name = new_database()
     programs = postgres._programs  # pg_dump of the server's own version
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")

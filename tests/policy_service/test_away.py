@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.postgres
 
 
-def test_without_the_database_nobody_within_the_share_is_refused_and_no_reply_is_late(
+def test_without_the_database_nobody_within_the_reserve_is_refused_and_no_reply_is_late(
     postgres: Cluster, new_database: Callable[[], str], tmp_path: Path
 ) -> None:
     database = new_database()

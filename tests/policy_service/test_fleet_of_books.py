@@ -19,7 +19,7 @@ ALL_FAULTS = Faults(lost_request=0.02, lost_answer=0.02, executed_late=0.02, cra
 def limits(draw: st.DrawFn) -> tuple[int, int, int]:
     """Count, seconds and burst of a limit."""
     count = draw(st.sampled_from([1, 2, 7, 10, 100, 1000, 10000]) | st.integers(1, 3000))
-    seconds = draw(st.sampled_from([1, 2, 5, 10, 30, 60]))
+    seconds = draw(st.sampled_from([1, 2, 5, 10, 30, 60, 600, 3600]))
     burst = draw(st.integers(1, count) | st.just(default_burst(count, 5)))
     return count, seconds, burst
 
@@ -288,3 +288,22 @@ def test_shares_lent_and_taken_back_at_any_time_stay_within_the_limit(burst: int
             fleet.crash(dice.randrange(processes))
         _saturate(fleet, dice.randrange(1, 15) * SECOND)
     _check(fleet)
+
+
+@pytest.mark.parametrize(("seconds", "memory"), [(10, 4), (240, 4), (600, 10), (3600, 60), (86400, 60)])
+def test_demand_is_remembered_for_a_sixtieth_of_the_window(seconds: int, memory: int) -> None:
+    assert shape(10000, seconds, 100, 2).memory == memory * SECOND
+
+
+@pytest.mark.parametrize(("seconds", "idle"), [(240, 2), (3600, 30)])
+def test_an_idle_key_hands_its_permits_back(seconds: int, idle: int) -> None:
+    fleet = Fleet({"a": shape(100_000, seconds, 1000, 2)}, 2, random.Random(9), Faults())
+    for _ in range(60):
+        fleet.send(0, {"a": 1})
+        fleet.advance(SECOND // 20)
+    book = fleet.members[0].book
+    assert book.keys["a"].holding
+    fleet.advance((idle - 1) * SECOND)
+    assert book.keys["a"].holding
+    fleet.advance(2 * SECOND)
+    assert book.keys["a"].holding is None

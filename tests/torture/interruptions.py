@@ -6,14 +6,10 @@ Each at a random moment of the seed; what has to hold after it is in ``tests/dep
 from __future__ import annotations
 
 import atexit
-import os
-import tempfile
+from contextlib import ExitStack
 from functools import cache
-from pathlib import Path
 
-from smtpctl.lab import Lab, StateFolder
-from smtpctl.lab.image import images_folder
-from tests.deploy.conftest import HOSTS, INVENTORY, RESET, Bench
+from tests.deploy.conftest import Bench, bare_lab
 from tests.deploy.interruptions import Interruption, Rounds
 
 
@@ -29,10 +25,6 @@ def torture(seed: int) -> None:
 @cache
 def hosts() -> Rounds:
     """Three hosts of this torture's own, which are taken down at the end."""
-    os.environ.setdefault("SMTPCTL_LAB_IMAGES", str(images_folder(StateFolder.of_environment())))
-    lab = Lab(StateFolder(Path(tempfile.mkdtemp(prefix="smtpctl-torture-", dir="/var/tmp"))))
-    lab.up(INVENTORY)
-    atexit.register(lab.down, wipe=True)
-    for host in HOSTS:
-        lab.run(host, ["sh", "-c", RESET])
-    return Rounds(Bench(lab))
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return Rounds(Bench(stack.enter_context(bare_lab())))

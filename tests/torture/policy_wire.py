@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from policy_service.protocol import LARGEST_REQUEST, ProtocolError, RequestParser
+from policy_service.protocol import LARGEST_REQUEST, ProtocolError, RequestParser, number
 from tests.bench.policy.cpu import resident_megabytes
 from tests.policy_service.daemons import Client, Daemon, request, running
 
@@ -41,7 +41,7 @@ def fuzz(chance: random.Random, size: int) -> None:
         try:
             for found in parser.feed(data):
                 found.text(b"sender")
-                found.number(b"recipient_count")
+                number(found.count)
         except ProtocolError:
             pass
         assert parser.pending <= LARGEST_REQUEST

@@ -6,7 +6,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from smtpctl.transport.agent.pauses import REMEMBERED, PauseFolder, in_force, merge
@@ -23,7 +23,7 @@ states = st.dictionaries(st.sampled_from("abcd"), st.sampled_from([None, 200.0, 
 
 
 #: How long a busy machine takes over an example says nothing about these.
-unhurried = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+unhurried = settings(max_examples=50)
 
 
 @unhurried

@@ -43,7 +43,7 @@ def main() -> int:
             signal.signal(number, lambda *_: waiter.stop())
         if config.metrics:
             metrics.serve(config.metrics)
-        _calm_the_interpreter()
+        _calm_the_collector()
         Shipper(config, waiter).run(once=arguments.once)
     except SmtpctlError as error:
         _LOG.error("%s", error)
@@ -51,7 +51,7 @@ def main() -> int:
     return 0
 
 
-def _calm_the_interpreter() -> None:
+def _calm_the_collector() -> None:
     """Rows hold no cycles, so looking for some after every few hundred of them is a sixth of the work for nothing.
     Errors do; they are rare, and collected when the log is quiet."""
     gc.collect()

@@ -697,10 +697,9 @@ LEFT JOIN messages AS own
   ON own.id = outgoing.message
   AND own.started_at BETWEEN outgoing.at - interval '6 days' AND outgoing.at + interval '10 minutes'
 LEFT JOIN LATERAL (
-  SELECT credential FROM messages
+  SELECT min(credential) AS credential FROM messages
   WHERE message_id = own.message_id AND credential IS NOT NULL
-    AND started_at BETWEEN own.started_at - interval '5 days' AND own.started_at + interval '10 minutes'
-  LIMIT 1) AS submitted ON own.credential IS NULL;
+    AND started_at BETWEEN own.started_at - interval '5 days' AND own.started_at + interval '10 minutes') AS submitted ON own.credential IS NULL;
 COMMENT ON VIEW attributed IS 'The view outgoing, and what each message was submitted with.';
 
 -- Attempts that are in no sum yet: those of the last hour or two.
@@ -726,9 +725,9 @@ BEGIN
     LEFT JOIN summed ON summed.source = reading.id >> 40
     LEFT JOIN messages AS own ON own.id = reading.message AND own.started_at >= %2$L
     LEFT JOIN LATERAL (
-      SELECT messages.credential FROM messages
-      WHERE messages.message_id = own.message_id AND messages.credential IS NOT NULL AND started_at >= %2$L
-      LIMIT 1) AS submitted ON own.credential IS NULL
+      SELECT min(messages.credential) AS credential FROM messages
+      WHERE messages.message_id = own.message_id AND messages.credential IS NOT NULL AND messages.started_at >= %2$L
+        AND messages.started_at BETWEEN own.started_at - interval '5 days' AND own.started_at + interval '10 minutes') AS submitted ON own.credential IS NULL
     WHERE reading.at >= %1$L AND reading.id >= coalesce(next_id, 0)
     GROUP BY 1, 2, 3, 4, 5, 6 $query$, since, CASE WHEN isfinite(since) THEN since - interval '11 days' ELSE since END);
 END
@@ -852,7 +851,7 @@ BEGIN
     SELECT own.id, coalesce(own.credential, min(before.credential)) AS credential
     FROM own LEFT JOIN messages AS before
       ON own.credential IS NULL AND before.message_id = own.message_id AND before.credential IS NOT NULL
-      AND before.started_at BETWEEN oldest - interval '6 days' AND newest + interval '10 minutes'
+      AND before.started_at BETWEEN oldest - interval '11 days' AND newest + interval '10 minutes'
       AND before.started_at BETWEEN own.started_at - interval '5 days' AND own.started_at + interval '10 minutes'
     GROUP BY own.id, own.credential),
   attempt AS MATERIALIZED (SELECT reading.*, credential FROM reading LEFT JOIN submitted ON submitted.id = message),

@@ -207,6 +207,8 @@ def _same(name: str, one: str, other: str) -> bool:
         return True
     unit = "d" if name.endswith("_lifetime") else "h" if name == "delay_warning_time" else "s"
     seconds = seconds_of(one, unit)
-    return bool(re.fullmatch(r"\d+[smhdw]", one + other[:0]) or re.fullmatch(r"\d+[smhdw]", other)) and (
-        seconds is not None and seconds == seconds_of(other, unit)
+    return (
+        seconds is not None
+        and seconds == seconds_of(other, unit)
+        and any(re.fullmatch(r"\d+[smhdw]", text) for text in (one, other))
     )

@@ -21,7 +21,6 @@ class Instance:
     """One Postfix instance. ``parameters`` are those that main.cf sets, with what they refer to filled in."""
 
     directory: str
-    running: bool
     parameters: Mapping[str, str]
     settled: Mapping[str, str]
     #: (name, type, process limit, command) of each line of master.cf.
@@ -35,13 +34,6 @@ class Instance:
     def name(self) -> str:
         """What stands after ``postfix-``; nothing for the primary instance."""
         return self.directory.removeprefix("/etc/postfix").lstrip("-")
-
-    def said(self, parameter: str) -> list[str]:
-        """Values of a parameter in main.cf and behind ``-o``."""
-        return [
-            *([self.parameters[parameter]] if parameter in self.parameters else []),
-            *(value for *_, name, value in self.overrides if name == parameter),
-        ]
 
     def override(self, service: str, parameter: str) -> str | None:
         """A parameter of one way out, as its service has it."""
@@ -71,14 +63,12 @@ class Server:
     """One host, as it was found."""
 
     managed: bool
-    postfix: str
     #: (interface, address, prefix length)
     addresses: tuple[tuple[str, str, int], ...]
     instances: tuple[Instance, ...]
     sasl: Mapping[str, Any]
     keys: tuple[Key, ...]
     certificates: tuple[Mapping[str, Any], ...]
-    packages: Mapping[str, str]
     #: Postfix's own defaults there.
     defaults: Mapping[str, str] = field(repr=False)
 
@@ -92,13 +82,11 @@ def server_of(told: Mapping[str, Any]) -> Server:
     """What the agent told."""
     return Server(
         managed=told["managed"],
-        postfix=told["postfix"],
         addresses=tuple((entry["interface"], entry["address"], entry["prefix"]) for entry in told["addresses"]),
         instances=tuple(_instance(instance) for instance in told["instances"] if instance["enabled"]),
         sasl=told["sasl"],
         keys=tuple(Key(**key) for key in told["dkim"]["keys"]),
         certificates=tuple(told["certificates"]),
-        packages=told["packages"],
         defaults=told["defaults"],
     )
 
@@ -106,7 +94,6 @@ def server_of(told: Mapping[str, Any]) -> Server:
 def _instance(told: Mapping[str, Any]) -> Instance:
     return Instance(
         directory=told["directory"],
-        running=told["running"],
         parameters={name: value for name, value in told["parameters"].items() if name != "config_directory"},
         settled=told["settled"],
         services=tuple((s["name"], s["type"], s["limit"], s["command"]) for s in told["services"]),

@@ -30,13 +30,11 @@ from smtpctl.operate.backup.taking import (
     LEDGER,
     MAILBOXES,
     Source,
-    as_postgres,
-    as_root,
     connected,
 )
-from smtpctl.operate.keystore import HostKeyStore
+from smtpctl.operate.keystore import LEDGER_PROGRAM, HostKeyStore
+from smtpctl.transport.connection import as_user
 
-_LEDGER = "/usr/bin/python3 -B /usr/local/lib/smtpctl/ledger.pyz"
 _MAIL = "tar --extract --same-owner --preserve-permissions --directory=/var/vmail"
 _SUBJECT = (
     "SELECT lookup, public, sealed FROM ledger.subjects JOIN ledger.seal_keys ON seal_keys.id = seal_key"
@@ -82,19 +80,21 @@ def restore_ledger(source: Source, folder: Path, identity: Identity, reading: by
     """Database and keys. ``reading`` opens the keys' files; empty in a ledger that is not private."""
     target = source.control()
     with connected(target) as control:
-        said = streams.give(folder / LEDGER, identity, control, as_postgres(target, f"{_LEDGER} restore"))
+        said = streams.give(
+            folder / LEDGER, identity, control, as_user(target, "postgres", f"{LEDGER_PROGRAM} restore")
+        )
         found: dict[str, Any] = json.loads(said)
         taken = _restore_keys(source, folder.parent / KEYS, identity, found["keys"]) if reading else 0
         lost = _lost_keys(source, found["keys"], reading) if reading else []
-        _tell(control, as_postgres(target, f"{_LEDGER} retire"), json.dumps(lost))
-        _tell(control, as_root(target, "systemctl restart smtpctl-schema.service"), "")
+        _tell(control, as_user(target, "postgres", f"{LEDGER_PROGRAM} retire"), json.dumps(lost))
+        _tell(control, as_user(target, "root", "systemctl restart smtpctl-schema.service"), "")
     return Restored(found["rows"], taken, len(lost))
 
 
 def restore_mailboxes(source: Source, folder: Path, identity: Identity) -> None:
     """Add the mail of the backup to what is there."""
     with connected(source.mailbox()) as mailbox:
-        streams.give(folder / MAILBOXES, identity, mailbox, as_root(source.mailbox(), _MAIL))
+        streams.give(folder / MAILBOXES, identity, mailbox, as_user(source.mailbox(), "root", _MAIL))
 
 
 def erase_again(

@@ -9,28 +9,28 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
+import shlex
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from smtpctl import __version__
-from smtpctl.errors import SmtpctlError
 from smtpctl.keys.recipients import read_recipients, recipients_path
 from smtpctl.keys.store import secrets_path
 from smtpctl.model.fleet import Fleet, Role
 from smtpctl.operate.backup import streams
 from smtpctl.operate.backup.manifest import NAME, Manifest, Part
-from smtpctl.operate.keystore import HostKeyStore
-from smtpctl.transport.connection import Connection, Target, operator
-from smtpctl.transport.host import Host
+from smtpctl.operate.keystore import LEDGER_PROGRAM, HostKeyStore
+from smtpctl.operate.visits import visits
+from smtpctl.transport.connection import Connection, Target, as_user
 
 KEYS = "keys.age"
 FLEET, LEDGER, MAILBOXES = "fleet.tar.age", "ledger.dump.age", "mailboxes.tar.age"
 
-_LEDGER = "/usr/bin/python3 -B /usr/local/lib/smtpctl/ledger.pyz"
 _MAIL = "tar --create --directory=/var/vmail --exclude=dovecot.index* ."
 _COUNT = "find /var/vmail -type f -path '*/Maildir/*' \\( -path '*/cur/*' -o -path '*/new/*' \\) | wc -l"
 
@@ -62,16 +62,6 @@ def connected(target: Target) -> Iterator[Connection]:
         connection.close()
 
 
-def as_postgres(target: Target, words: str) -> str:
-    """A command as the database's superuser."""
-    return f"cd / && {'runuser -u postgres --' if target.user == 'root' else 'sudo -n -u postgres'} {words}"
-
-
-def as_root(target: Target, words: str) -> str:
-    """A command as root."""
-    return words if target.user == "root" else f"sudo -n {words}"
-
-
 def take(source: Source, folder: Path, at: str, report: Callable[[str], None]) -> Manifest:
     """Write a backup into ``folder``, and the ledger's keys beside it."""
     folder.mkdir(mode=0o700, parents=True)
@@ -83,9 +73,9 @@ def take(source: Source, folder: Path, at: str, report: Callable[[str], None]) -
     parts.append(part)
     report("mailboxes")
     with connected(source.mailbox()) as mailbox:
-        mail = streams.FromHost(mailbox, as_root(source.mailbox(), _MAIL))
+        mail = streams.FromHost(mailbox, as_user(source.mailbox(), "root", _MAIL))
         parts.append(streams.keep(mail, folder / MAILBOXES, recipients))
-        counted = streams.FromHost(mailbox, as_root(source.mailbox(), f"sh -c {json.dumps(_COUNT)}"))
+        counted = streams.FromHost(mailbox, as_user(source.mailbox(), "root", f"sh -c {shlex.quote(_COUNT)}"))
         messages = int(io.BufferedReader(counted).read().decode())
     manifest = Manifest(source.fleet.fleet, __version__, at, parts, revisions(source), ledger, messages)
     (folder / NAME).write_text(manifest.to_json())
@@ -103,18 +93,20 @@ def keep_keys(source: Source, folder: Path) -> Part | None:
     finally:
         store.close()
     document = json.dumps({name: base64.b64encode(content).decode() for name, content in sorted(files.items())})
-    before = folder / KEYS
-    part = streams.keep(io.BytesIO(document.encode()), folder / f".{KEYS}", read_recipients(source.inventory))
-    _overwrite(before)
-    (folder / f".{KEYS}").rename(before)
+    path = folder / KEYS
+    before = path.open("r+b") if path.exists() else None
+    part = streams.keep(io.BytesIO(document.encode()), path, read_recipients(source.inventory))
+    if before is not None:
+        _overwrite(before)
     return part
 
 
-def _overwrite(path: Path) -> None:
+def _overwrite(file: BinaryIO) -> None:
     """What it held is not to be had from it any more, as far as a file system does what it is told."""
-    if path.exists():
-        with path.open("r+b") as file:
-            file.write(bytes(path.stat().st_size))
+    with file:
+        file.write(bytes(os.fstat(file.fileno()).st_size))
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _files(source: Source) -> io.BytesIO:
@@ -131,7 +123,7 @@ def _files(source: Source) -> io.BytesIO:
 
 def _ledger(source: Source, path: Path, recipients: tuple[str, ...]) -> tuple[dict[str, Any], Part]:
     with connected(source.control()) as control:
-        stream = _FirstLine(streams.FromHost(control, as_postgres(source.control(), f"{_LEDGER} dump")))
+        stream = _FirstLine(streams.FromHost(control, as_user(source.control(), "postgres", f"{LEDGER_PROGRAM} dump")))
         part = streams.keep(stream, path, recipients)
     told: dict[str, Any] = json.loads(stream.line)
     return told | {"keys": len(told["keys"])}, part
@@ -159,13 +151,8 @@ class _FirstLine(io.RawIOBase):
 
 
 def revisions(source: Source) -> dict[str, str]:
-    """What each host runs, by the last entry of its history."""
-    found = {}
-    for name, target in source.targets.items():
-        with Host(target, operator()) as host:
-            entries = host.ask({"do": "history"}).header["entries"]
-        current = [entry["revision"] for entry in entries if not entry.get("undone")]
-        if not current:
-            raise SmtpctlError(f"{name} has never been applied", hint="smtpctl apply first")
-        found[name] = current[-1]
-    return found
+    """What each host runs that answers, by the last entry of its history."""
+    with visits(source.targets) as opened:
+        histories = opened.each(lambda _, host: host.ask({"do": "history"}).header["entries"])
+    found = {name: [one["revision"] for one in entries if not one.get("undone")] for name, entries in histories.items()}
+    return {name: applied[-1] for name, applied in found.items() if applied}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import signal
-import sys
 import threading
 import time
 import uuid
@@ -19,6 +18,7 @@ from typing import Any
 
 from smtpctl.operate.host import lockout
 from smtpctl.operate.host.brute_force import LOCKED_OUT, MOST_LOCKED_OUT, Guessers
+from smtpctl.operate.host.program import log
 from smtpctl.operate.host.tail import Tail
 from smtpctl.operate.host.watched import Noticed, OwnedFiles, SshKeys
 from smtpctl.transport.agent import StepError
@@ -99,12 +99,6 @@ def say(noticed: Iterable[Noticed]) -> None:
     for one in noticed:
         text = one.text.replace("\\", "\\\\").replace('"', '\\"')
         log(f'incident kind={one.kind} severity={one.severity} subject={one.subject} text="{text}"')
-
-
-def log(line: str) -> None:
-    """A line for the journal, and so for the mail log."""
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
 
 
 def main() -> int:

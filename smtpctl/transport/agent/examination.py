@@ -15,14 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from . import processes, state
+from .settling import QUEUES as PASSING
 
 #: Seconds for a name to resolve; a queue manager waits no longer either before mail piles up.
 NAMES = 5.0
 
 PLACES = ("/", "/boot", "/var/spool", "/var/log", "/var/lib")
-
-#: Queues that mail only passes through.
-PASSING = ("maildrop", "incoming", "active")
 
 _OFFER = re.compile(r"^Inst (\S+) \[\S+\] \((\S+) ([^)]*)", re.M)
 

@@ -174,4 +174,4 @@ def paused() -> list[dict[str, Any]]:
     if not folder.file.exists():
         return []
     now = time.time()
-    return [record for record in folder.read() if pauses.in_force(record, now) and record["kind"] != "client"]
+    return [record for record in folder.read() if pauses.in_force(record, now) and not pauses.is_lockout(record)]

@@ -7,14 +7,13 @@ lie and for what they are. Text of people (what aliases lead to) is not told eit
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from . import StepError, handmade_peers
+from . import StepError, handmade_peers, state
 
 PRIMARY = "/etc/postfix"
 
@@ -42,7 +41,6 @@ def gather() -> dict[str, Any]:
     instances = [_instance(directory) for directory in _directories()]
     return {
         "managed": Path("/var/lib/smtpctl/revisions").is_dir(),
-        "postfix": _postconf(PRIMARY, "-h", "mail_version").strip(),
         "addresses": _addresses(),
         "defaults": _pairs(_postconf(PRIMARY, "-d")),
         "instances": instances,
@@ -63,7 +61,6 @@ def _instance(directory: str) -> dict[str, Any]:
         "directory": directory,
         "name": _postconf(directory, "-xh", "multi_instance_name").strip(),
         "enabled": directory == PRIMARY or _postconf(directory, "-xh", "multi_instance_enable").strip() == "yes",
-        "running": _status(["postfix", "-c", directory, "status"]) == 0,
         "parameters": written,
         "settled": {
             name: _postconf(directory, "-xh", name).strip() for name in ("myhostname", "mydomain", "mynetworks")
@@ -120,7 +117,7 @@ def rows_of(text: str) -> Iterator[tuple[str, str]]:
 
 def _waiting(queue_directory: str) -> int:
     """Messages in the queues."""
-    return sum(len(files) for queue in _QUEUES for _, _, files in os.walk(Path(queue_directory, queue)))
+    return sum(1 for queue in _QUEUES for _ in state.names(Path(queue_directory, queue)))
 
 
 def _addresses() -> list[dict[str, Any]]:
@@ -151,7 +148,3 @@ def _output(command: list[str]) -> str:
     if result.returncode:
         raise StepError("adopt", f"{' '.join(command)}: {result.stderr.strip()[-500:]}")
     return result.stdout
-
-
-def _status(command: list[str]) -> int:
-    return subprocess.run(command, capture_output=True, timeout=30).returncode

@@ -1,4 +1,4 @@
-"""What stands beside a Postfix that was set up by hand: who signs in, what signs, which certificates, which packages.
+"""What stands beside a Postfix that was set up by hand: who signs in, what signs, which certificates.
 
 Names only: no password or hash of one, and no key is told. Of a private key the algorithm is, by its public half.
 """
@@ -10,33 +10,16 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-#: Packages that take part in mail; others of the host are not looked at.
-PACKAGES = (
-    "postfix*",
-    "opendkim*",
-    "dovecot-*",
-    "haproxy",
-    "rspamd",
-    "amavisd*",
-    "spamassassin",
-    "clamav*",
-    "postgrey",
-    "opendmarc",
-    "postsrsd",
-    "mailman*",
-    "sasl2-bin",
-)
 _CERTIFICATES = ("smtpd_tls_cert_file", "smtpd_tls_chain_files", "smtpd_tls_ec*cert_file")
 _OIDS = {b"\x2b\x65\x70": "ed25519", b"\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01": "rsa"}
 
 
 def peers(instances: list[dict[str, Any]]) -> dict[str, Any]:
-    """SASL users, DKIM keys, certificates and packages."""
+    """SASL users, DKIM keys and certificates."""
     return {
         "sasl": _sasl(instances),
         "dkim": _dkim(Path("/etc/opendkim.conf")),
         "certificates": _certificates(instances),
-        "packages": _packages(),
     }
 
 
@@ -128,12 +111,6 @@ def _certificate(file: str) -> dict[str, Any]:
     text = _said(["openssl", "x509", "-in", file, "-noout", "-enddate", "-ext", "subjectAltName"])
     end = re.search(r"notAfter=(.+)", text)
     return {"names": re.findall(r"DNS:([^,\s]+)", text), "ends": end[1].strip() if end else ""}
-
-
-def _packages() -> dict[str, str]:
-    form = "${Package} ${Version} ${db:Status-Status}\n"
-    lines = (line.split() for line in _said(["dpkg-query", "-W", "-f", form, *PACKAGES]).splitlines())
-    return {line[0]: line[1] for line in lines if len(line) == 3 and line[2] == "installed"}
 
 
 def _settings(path: Path, sign: str | None) -> dict[str, str]:

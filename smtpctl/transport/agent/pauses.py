@@ -42,10 +42,15 @@ def merge(one: Iterable[Record], other: Iterable[Record]) -> list[Record]:
     return sorted(found.values(), key=lambda record: (record["since"], record["id"]))
 
 
+def is_lockout(record: Record) -> bool:
+    """Whether it turns an address away, and stops no mail of ours."""
+    return "clients" in record.get("scope", {})
+
+
 def _is_remembered(record: Record, now: float) -> bool:
     """Those who are locked out are many, and end soon by themselves: nobody has to be told of them for long."""
     ends = [end for end in (record.get("ended"), record.get("until")) if end is not None]
-    if "clients" in record.get("scope", {}) and record.get("until") is not None:
+    if is_lockout(record) and record.get("until") is not None:
         return bool(now - max(ends) < FORGOTTEN)
     return bool(now - (record.get("ended") or now) < REMEMBERED)
 

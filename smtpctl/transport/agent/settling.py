@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
+from pathlib import Path
 from typing import Any
 
 from .drain import wait
+from .state import names
 
 #: What is being taken in or handed on. What waits for a later try (deferred) survives a restart where it is.
 QUEUES = ("maildrop", "incoming", "active")
@@ -24,5 +25,4 @@ def settle(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _count(folder: str) -> int:
-    """Files in ``folder`` and below it; none where an instance is new."""
-    return sum(len(files) for _, _, files in os.walk(folder))
+    return sum(1 for _ in names(Path(folder)))
