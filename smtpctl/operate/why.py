@@ -168,11 +168,12 @@ def nearly_spent(row: Row) -> bool:
 def _refused(facts: Facts) -> Iterator[Finding]:
     for rule, rows in _grouped(facts.refusals, "rule"):
         who = f" by the rule {rule}" if rule else ""
+        held = str(rows[0]["text"]).startswith("HOLD")
+        what = f"put on hold{who}" if held else f"refused or put off{who} before the queue"
         yield Finding(
-            f"{_messages(len(rows))} {'were' if len(rows) > 1 else 'was'} refused or put off{who} before the queue, "
-            f"last at {_moment(rows[0]['at'])}.",
+            f"{_messages(len(rows))} {'were' if len(rows) > 1 else 'was'} {what}, last at {_moment(rows[0]['at'])}.",
             _lines(rows),
-            f"smtpctl policy explain --credential {facts.wanted} says what each rule thinks of a message."
+            f"smtpctl policy explain --credential {facts.wanted} --sender ADDRESS says what each rule thinks of it."
             if facts.kind == "credential"
             else "The application was told in the same moment; the reply says what it has to change.",
         )

@@ -42,7 +42,9 @@ class Walk:
             line = line.replace(word, here)
         assert line.startswith(begin), f"{self.page.name}: {line!r}, not {begin!r}"
         arguments = [str(self.inventory) if word == "fleet.yml" else word for word in shlex.split(line, comments=True)]
-        return smtpctl(*arguments, *more, check=check, environment={"SMTPCTL_INVENTORY": str(self.inventory)})
+        result = smtpctl(*arguments, *more, check=check, environment={"SMTPCTL_INVENTORY": str(self.inventory)})
+        print(f"$ smtpctl {line}\n{result.stdout}{result.stderr}")  # pytest shows it of a walk that failed
+        return result
 
     def done(self) -> None:
         """Every command of the page was run."""

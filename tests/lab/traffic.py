@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
 
 from smtpctl.lab.application import submit
 from tests.lab.support import AppliedFleet
@@ -36,6 +37,7 @@ class SteadyMail:
     failed: list[str] = field(default_factory=list)
     slowest: float = 0.0
     late: int = 0
+    _at: dict[str, float] = field(default_factory=dict)
     _over: threading.Event = field(default_factory=threading.Event)
 
     @contextmanager
@@ -68,6 +70,14 @@ class SteadyMail:
         assert [identity for identity in self.accepted if identity not in copies] == []
         assert {identity: number for identity, number in copies.items() if number != 1} == {}
 
+    def slowest_delivery(self) -> float:
+        """Seconds, to a whole one, from our message's acceptance to the provider's, of that which took longest."""
+        return max(
+            parsedate_to_datetime(str(message["Received"]).rpartition(";")[2]).timestamp() - self._at[identity]
+            for message in self.applied.lab.mail(DOMAIN)
+            if (identity := str(message["Message-ID"])) in self._at
+        )
+
     def _tick(self, pool: ThreadPoolExecutor) -> None:
         """Keep the rate; but a machine that is too busy for it gets no heap of sessions: those are counted as late."""
         due = time.monotonic()
@@ -89,7 +99,9 @@ class SteadyMail:
             self.failed.append(f"after {time.monotonic() - began:.2f} s: {type(error).__name__}: {error}")
             return
         self.slowest = max(self.slowest, time.monotonic() - began)
-        self.accepted.append(str(message["Message-ID"]))
+        identity = str(message["Message-ID"])
+        self._at[identity] = time.time()
+        self.accepted.append(identity)
 
     def _found(self) -> Counter[str]:
         wanted = set(self.accepted)
