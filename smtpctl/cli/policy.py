@@ -6,7 +6,6 @@ What a host knows is asked on a host, of the program that is there. Quotas are t
 from __future__ import annotations
 
 import json
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -120,26 +119,17 @@ def _ask(inventory: Path, arguments: Sequence[str], *, told: str = "") -> None:
     """Run the policy service's program on a submission host that answers, tell it ``told``, pass on what it says."""
     from smtpctl.cli.fleet import select
     from smtpctl.errors import TransportError
-    from smtpctl.transport.connection import Connection, Target, as_user
-
-    def run(target: Target) -> int:
-        connection = Connection(target)
-        try:
-            channel = connection.run(as_user(target, "root", shlex.join([*PROGRAM, *arguments])))
-            channel.sendall(told.encode())
-            channel.shutdown_write()
-            # Both are a few lines: neither fills its window while the other is read.
-            output, errors = channel.makefile("rb").read(), channel.makefile_stderr("rb").read()
-            click.echo(output.decode(), nl=False)
-            click.echo(errors.decode(), nl=False, err=True)
-            return channel.recv_exit_status()
-        finally:
-            connection.close()
+    from smtpctl.transport.program import run_on
 
     problems = []
     for target in select(inventory, roles=["submission"], placeholders=True).targets.values():
         try:
-            sys.exit(run(target))
+            ended = run_on(target, "root", *PROGRAM, *arguments, told=told.encode())
         except TransportError as error:
             problems.append(str(error))
+            continue
+        click.echo(ended.output.decode(), nl=False)
+        if ended.errors:
+            click.echo(ended.errors, err=True)
+        sys.exit(ended.code)
     raise TransportError("; ".join(problems), hint="smtpctl plan shows which hosts answer")

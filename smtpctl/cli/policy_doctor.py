@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -76,7 +75,8 @@ def _plain(finding: Finding) -> dict[str, Any]:
 def _of_fleet(inventory: Path, hosts: tuple[str, ...]) -> dict[str, tuple[Finding, ...]]:
     from smtpctl.cli.fleet import select
     from smtpctl.render.context_policy import policy_rules
-    from smtpctl.transport.connection import Connection, Target, as_user
+    from smtpctl.transport import program
+    from smtpctl.transport.connection import Connection
 
     chosen = select(inventory, hosts, roles=["submission"], placeholders=True)
     needs = _needs(policy_rules(chosen.fleet))
@@ -84,10 +84,9 @@ def _of_fleet(inventory: Path, hosts: tuple[str, ...]) -> dict[str, tuple[Findin
     for name, target in chosen.targets.items():
         connection = Connection(target)
 
-        def run(command: list[str], connection: Connection = connection, target: Target = target) -> tuple[int, str]:
-            channel = connection.run(as_user(target, "root", shlex.join(command)))
-            output: bytes = channel.makefile("rb").read()
-            return channel.recv_exit_status(), output.decode()
+        def run(command: list[str], connection: Connection = connection) -> tuple[int, str]:
+            ended = program.run(connection, "root", *command)
+            return ended.code, ended.output.decode()
 
         try:
             found[name] = _examine(run, FOLDER, needs)

@@ -8,10 +8,11 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from smtpctl.errors import TransportError
-from smtpctl.transport.connection import Connection, Target, as_user
+from smtpctl.transport.connection import Connection, Target
+from smtpctl.transport.program import run
 
 #: The program that knows the ledger on the control host; it runs as the database's superuser.
-LEDGER_PROGRAM = "/usr/bin/python3 -B /usr/local/lib/smtpctl/ledger.pyz"
+LEDGER_PROGRAM = ("/usr/bin/python3", "-B", "/usr/local/lib/smtpctl/ledger.pyz")
 #: Names asked for at once; an answer stays within some megabytes.
 _MOST = 128
 
@@ -57,17 +58,9 @@ class HostKeyStore:
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         if self._connection is None:
             self._connection = Connection(self._target)
-        channel = self._connection.run(as_user(self._target, "postgres", f"{LEDGER_PROGRAM} keys"))
-        try:
-            channel.sendall(json.dumps(request).encode())
-            channel.shutdown_write()
-            said = b"".join(iter(lambda: channel.recv(1 << 16), b""))
-            errors = b"".join(iter(lambda: channel.recv_stderr(1 << 16), b""))
-            code = channel.recv_exit_status()
-        finally:
-            channel.close()
-        if code:
-            last = errors.decode(errors="replace").strip().splitlines()[-1:] or [f"exit status {code}"]
+        ended = run(self._connection, "postgres", *LEDGER_PROGRAM, "keys", told=json.dumps(request).encode())
+        if ended.code:
+            last = ended.errors.splitlines()[-1:] or [f"exit status {ended.code}"]
             raise TransportError(f"{self._target.host}: the ledger's key store: {last[0]}")
-        answer: dict[str, Any] = json.loads(said)
+        answer: dict[str, Any] = json.loads(ended.output)
         return answer

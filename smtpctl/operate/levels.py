@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from smtpctl.errors import SmtpctlError, TransportError
-from smtpctl.transport.connection import Connection, Target, as_user
+from smtpctl.transport.connection import Target
+from smtpctl.transport.program import run_on
 
 PROGRAM = ("python3", "/usr/local/lib/smtpctl/policy.pyz")
 PLACES = ("--rules", "/etc/smtpctl/policy.json", "--database-file", "/etc/smtpctl/secrets/policy-database")
@@ -35,15 +35,8 @@ def ask_levels(targets: Mapping[str, Target], key: str = "") -> Levels:
 
 
 def _ask(target: Target, key: str) -> Levels:
-    command = shlex.join([*PROGRAM, "quota", *PLACES, "--json", "show", key])
-    connection = Connection(target)
-    try:
-        channel = connection.run(as_user(target, "root", command))
-        channel.shutdown_write()
-        output, errors = channel.makefile("rb").read(), channel.makefile_stderr("rb").read()
-        if channel.recv_exit_status():
-            raise TransportError(f"{target.host}: quotas: {errors.decode(errors='replace').strip()}")
-    finally:
-        connection.close()
-    document = json.loads(output)
+    ended = run_on(target, "root", *PROGRAM, "quota", *PLACES, "--json", "show", "--", key)
+    if ended.code:
+        raise TransportError(f"{target.host}: quotas: {ended.errors}")
+    document = json.loads(ended.output)
     return Levels(document["quotas"], document["held"])

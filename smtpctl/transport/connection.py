@@ -204,13 +204,6 @@ def _load(path: Path) -> paramiko.PKey:
         raise TransportError(f"the key {path} cannot be read: {error}", hint="see ssh.identity") from error
 
 
-def as_user(target: Target, user: str, command: str) -> str:
-    """A shell's command as another user of the host; root's log-in needs no sudo."""
-    if target.user == "root":
-        return command if user == "root" else f"cd / && runuser -u {user} -- {command}"
-    return f"cd / && sudo -n -u {user} {command}"
-
-
 def known_name(target: Target) -> str:
     """How a line of known_hosts begins for ``target``."""
     return target.address if target.port == 22 else f"[{target.address}]:{target.port}"

@@ -24,23 +24,13 @@ class LedBackError(HostError):
     """A step failed after the change was live, and the host is back on its state before."""
 
 
-class Host:
-    """The agent of one host. Close it, or use it as a context manager: the lock on the host lives as long."""
+class Agent:
+    """An agent on a host, started over a connection that is somebody else's."""
 
-    def __init__(self, target: Target, holder: str) -> None:
-        self.name = target.host
-        self._connection = Connection(target)
-        self._channel = self._connection.run(bundle.command(target.user, holder))
-        self._sudo = target.user != "root"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._connection.close()
+    def __init__(self, connection: Connection, holder: str) -> None:
+        self.name = connection.target.host
+        self.channel = connection.run(bundle.command(connection.target.user, holder))
+        self._sudo = connection.target.user != "root"
 
     def ask(
         self,
@@ -71,13 +61,13 @@ class Host:
 
     def _send(self, data: bytes) -> None:
         try:
-            self._channel.sendall(data)
+            self.channel.sendall(data)
         except OSError:
             raise self._gone() from None
 
     def _receive(self) -> frames.Message:
         try:
-            message = frames.read(self._channel.recv)
+            message = frames.read(self.channel.recv)
         except frames.FrameError as error:
             raise TransportError(f"{self.name}: {error}{self._words()}") from error
         except OSError:
@@ -101,7 +91,7 @@ class Host:
         """Why the agent ended, from its exit status and its last words."""
         words = self._words()
         # sshd sends the exit status after the end of the output, in a message of its own (RFC 4254 section 6.10).
-        status = self._channel.recv_exit_status() if self._channel.status_event.wait(2.0) else -1
+        status = self.channel.recv_exit_status() if self.channel.status_event.wait(2.0) else -1
         if self._sudo and "sudo" in words:
             return TransportError(
                 f"{self.name}: no sudo{words}",
@@ -115,12 +105,29 @@ class Host:
         return TransportError(f"{self.name}: the connection ended{words}")
 
     def _words(self) -> str:
-        self._channel.settimeout(2.0)
+        self.channel.settimeout(2.0)
         words = b""
         try:
-            while len(words) < 65536 and (chunk := self._channel.recv_stderr(4096)):
+            while len(words) < 65536 and (chunk := self.channel.recv_stderr(4096)):
                 words += chunk
         except TimeoutError:
             pass
         text = words.decode(errors="replace").strip()
         return f": {text}" if text else ""
+
+
+class Host(Agent):
+    """The agent of one host. Close it, or use it as a context manager: the lock on the host lives as long."""
+
+    def __init__(self, target: Target, holder: str) -> None:
+        self._connection = Connection(target)
+        super().__init__(self._connection, holder)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._connection.close()

@@ -17,6 +17,7 @@ from smtpctl.model.records import Outcome
 from smtpctl.transport import bundle
 from smtpctl.transport.agent import MARKER, frames
 from smtpctl.transport.host import Host
+from smtpctl.transport.program import run_on
 from tests.deploy.conftest import INVENTORY, Bench, desired, file, greets, haproxy
 from tests.packing import offer, withdraw
 
@@ -121,6 +122,13 @@ def test_everything_works_for_the_deploy_user(ready: Desk) -> None:
     assert "over a new connection" in [event.detail for event in bench.events]
     assert bench.rollback(HOST).outcome is Outcome.APPLIED
     assert bench.plan(one).empty
+    for user in ("root", "nobody"):
+        assert run_on(bench.targets[HOST], user, "sh", "-c", "cat; id -un", told=b"told\n") == (
+            0,
+            b"told\n%s\n" % user.encode(),
+            "",
+        )
+    assert run_on(bench.targets[HOST], "root", "/no/program") == (127, b"", "/no/program: No such file or directory")
     with Host(bench.targets[HOST], "ann@desk") as host:
         host.ask({"do": "settle"})
         with Host(bench.targets[HOST], "bob@desk") as other, pytest.raises(HostError, match="changed by ann@desk, for"):

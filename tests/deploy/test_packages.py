@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 from smtpctl.model.artifacts import Service
 from smtpctl.model.records import Outcome
-from tests.deploy.conftest import Bench, desired, file
+from tests.deploy.conftest import Bench, desired, file, greets
 
 pytestmark = pytest.mark.lab
 
@@ -75,6 +76,15 @@ def test_a_service_starts_once_and_with_our_configuration(bench: Bench) -> None:
     assert bench.run("relay1", "cat /run/trial-daemon.started") == "ours\n"
     assert "No such file" in bench.run("relay1", "ls /usr/sbin/policy-rc.d 2>&1", check=False)
     assert bench.plan(WANTED).empty
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_host_that_was_led_back_says_which_packages_stay(bench: Bench) -> None:
+    result = bench.apply(replace(WANTED, probes=(greets(deadline=0.2),)))["relay1"]
+    assert (result.outcome, result.step) == (Outcome.UNDONE, "probe")
+    assert result.detail.endswith("led back to the state before, but for packages, which stay: trial-daemon 1.2")
+    assert bench.run("relay1", "dpkg-query -W -f '${Version}' trial-daemon") == "1.2"
+    assert bench.run("relay1", "systemctl is-active trial-daemon", check=False) == "inactive\n"
 
 
 @pytest.mark.usefixtures("repository")

@@ -1,4 +1,4 @@
-"""A walk-through of docs/operations.md, as it stands there: every command, on six hosts."""
+"""The walk-throughs of docs/operations.md, as they stand there: every command, in its order, on six hosts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,12 @@ def desk(applied: AppliedFleet, tmp_path: Path) -> Iterator[Desk]:
     smtpctl("apply", str(INVENTORY), "--yes", "--take-over")
 
 
+def connections(applied: AppliedFleet, host: str) -> str:
+    """How many connections a relay makes to microsoft at once."""
+    found = applied.lab.run(host, ["postconf", "-c", "/etc/postfix-transactional"], check=False).stdout
+    return "".join(re.findall(r"microsoft\S*_destination_concurrency_limit = (\d+)", found)[:1])
+
+
 def test_the_change(applied: AppliedFleet, desk: Desk) -> None:
     commands = shown("Walk-through: the change")
     desk.change("mx: [outlook.test], connections: 10", "mx: [outlook.test], connections: 7")
@@ -89,3 +96,80 @@ def test_the_change(applied: AppliedFleet, desk: Desk) -> None:
     )
     assert commands[6:] == ["smtpctl apply fleet.yml --take-over"]
     assert desk.give(commands[6]).returncode == 0
+
+
+def test_the_emergency_rollback(applied: AppliedFleet, desk: Desk) -> None:
+    commands = shown("Walk-through: the emergency rollback")
+    before = connections(applied, "relay1")
+    assert before
+    desk.change("mx: [outlook.test], connections: 10", "mx: [outlook.test], connections: 7")
+    assert desk.give("smtpctl apply fleet.yml").returncode == 0
+    assert commands[:3] == [
+        "smtpctl rollback -i fleet.yml",
+        "smtpctl apply fleet.yml",
+        "smtpctl rollback relay1 -i fleet.yml",
+    ]
+    back = desk.give(commands[0])
+    assert [line.split()[:2] for line in back.stdout.splitlines()[-2:]] == [
+        ["relay1", "applied"],
+        ["relay2", "applied"],
+    ]
+    assert smtpctl("plan", str(INVENTORY), "--exit-code").returncode == 0
+    assert desk.give(commands[1]).returncode == 0
+    one = desk.give(commands[2])
+    assert one.stdout.splitlines()[-1].split()[:2] == ["relay1", "applied"]
+    assert connections(applied, "relay1") == before
+
+    assert commands[3] == "smtpctl history relay1 -i fleet.yml"
+    kept = [line.split() for line in desk.give(commands[3]).stdout.splitlines()]
+    assert (kept[-1][6], kept[-1][-1]) == ("rollback,", "kept")
+    assert commands[4:] == ["smtpctl rollback relay1 12 -i fleet.yml"]
+    again = desk.give(commands[4].replace("12", kept[-2][1]))
+    assert (again.returncode, again.stdout.splitlines()[-1].split()[:2]) == (0, ["relay1", "applied"]), again.stderr
+
+
+def test_the_locked_out_host(applied: AppliedFleet, desk: Desk) -> None:
+    commands = shown("Walk-through: the locked-out host")
+    desk.change("management: [10.78.0.1/32]", "management: [10.78.0.99/32]")
+    assert commands[:3] == [
+        "smtpctl apply fleet.yml --host edge1",
+        "smtpctl history edge1 -i fleet.yml",
+        "smtpctl plan fleet.yml --host edge1",
+    ]
+    refused = desk.give(commands[0])
+    assert refused.returncode == 1
+    assert "no new connection after the change" in refused.stderr
+    assert "led back: no new connection" in desk.give(commands[1]).stdout.splitlines()[-1]
+    assert "/etc/nftables.conf" in desk.give(commands[2]).stdout
+
+    _lock_out_for_good(applied, desk, commands[0])
+    log, look, rescue, reasons = commands[3:]
+    assert "journal.json" in console(applied, look)
+    assert desk.give(commands[2]).returncode == 1
+    console(applied, rescue)
+    assert "journal.json" not in console(applied, look)
+    assert "led back to" in console(applied, log)
+    assert '"reason":"recovery was asked for"' in console(applied, reasons)
+    assert desk.give(commands[2]).returncode == 0
+
+
+def console(applied: AppliedFleet, line: str) -> str:
+    """Run a line of the page on the host's console."""
+    return applied.lab.run("edge1", ["sh", "-c", line.replace("'", "")]).stdout
+
+
+def _lock_out_for_good(applied: AppliedFleet, desk: Desk, line: str) -> None:
+    """A host that cannot lead itself back: its agent and its timer are gone, and so is the controller."""
+    command = [sys.executable, "-m", *shlex.split(line), "--yes"]
+    with subprocess.Popen(command, cwd=desk.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as controller:
+        closed = "nft list ruleset | grep -q 10.78.0.99 && systemctl stop smtpctl-undo.timer"
+        _until(lambda: applied.lab.run("edge1", ["sh", "-c", closed], check=False).returncode == 0)
+        controller.kill()
+    applied.lab.run("edge1", ["pkill", "-9", "-f", "smtpctl_agent"], check=False)
+
+
+def _until(condition: Callable[[], bool], patience: float = 120.0) -> None:
+    deadline = time.monotonic() + patience
+    while not condition():
+        assert time.monotonic() < deadline, f"not so after {patience} s"
+        time.sleep(0.1)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from smtpctl.errors import SmtpctlError, UsageError
+from smtpctl.errors import TransportError, UsageError
 from smtpctl.keys.identity import Identity
 from smtpctl.ledger.connection import Connection as Database
 from smtpctl.ledger.erasure import erase
@@ -33,9 +33,10 @@ from smtpctl.operate.backup.taking import (
     connected,
 )
 from smtpctl.operate.keystore import LEDGER_PROGRAM, HostKeyStore
-from smtpctl.transport.connection import as_user
+from smtpctl.transport.connection import Connection
+from smtpctl.transport.program import run
 
-_MAIL = "tar --extract --same-owner --preserve-permissions --directory=/var/vmail"
+_MAIL = ("tar", "--extract", "--same-owner", "--preserve-permissions", "--directory=/var/vmail")
 _SUBJECT = (
     "SELECT lookup, public, sealed FROM ledger.subjects JOIN ledger.seal_keys ON seal_keys.id = seal_key"
     " WHERE encode(lookup, 'hex') = %s"
@@ -78,23 +79,20 @@ def write_files(folder: Path, identity: Identity, into: Path) -> list[str]:
 
 def restore_ledger(source: Source, folder: Path, identity: Identity, reading: bytes) -> Restored:
     """Database and keys. ``reading`` opens the keys' files; empty in a ledger that is not private."""
-    target = source.control()
-    with connected(target) as control:
-        said = streams.give(
-            folder / LEDGER, identity, control, as_user(target, "postgres", f"{LEDGER_PROGRAM} restore")
-        )
+    with connected(source.control()) as control:
+        said = streams.give(folder / LEDGER, identity, control, "postgres", *LEDGER_PROGRAM, "restore")
         found: dict[str, Any] = json.loads(said)
         taken = _restore_keys(source, folder.parent / KEYS, identity, found["keys"]) if reading else 0
         lost = _lost_keys(source, found["keys"], reading) if reading else []
-        _tell(control, as_user(target, "postgres", f"{LEDGER_PROGRAM} retire"), json.dumps(lost))
-        _tell(control, as_user(target, "root", "systemctl restart smtpctl-schema.service"), "")
+        _run(control, "postgres", *LEDGER_PROGRAM, "retire", told=json.dumps(lost))
+        _run(control, "root", "systemctl", "restart", "smtpctl-schema.service")
     return Restored(found["rows"], taken, len(lost))
 
 
 def restore_mailboxes(source: Source, folder: Path, identity: Identity) -> None:
     """Add the mail of the backup to what is there."""
     with connected(source.mailbox()) as mailbox:
-        streams.give(folder / MAILBOXES, identity, mailbox, as_user(source.mailbox(), "root", _MAIL))
+        streams.give(folder / MAILBOXES, identity, mailbox, "root", *_MAIL)
 
 
 def erase_again(
@@ -138,13 +136,8 @@ def _lost_keys(source: Source, wanted: list[str], reading: bytes) -> list[str]:
     return [name for name in wanted if not isinstance(held.get(bytes.fromhex(name)), WholeKey)]
 
 
-def _tell(connection: Any, command: str, text: str) -> None:
-    channel = connection.run(command)
-    try:
-        channel.sendall(text.encode())
-        channel.shutdown_write()
-        streams.ended(channel, connection.target.host)
-    except OSError as error:
-        raise SmtpctlError(f"{connection.target.host}: {command.split()[-1]}: {error}") from error
-    finally:
-        channel.close()
+def _run(connection: Connection, user: str, *command: str, told: str = "") -> None:
+    ended = run(connection, user, *command, told=told.encode())
+    if ended.code:
+        words = ended.errors.splitlines()[-1:] or [f"exit status {ended.code}"]
+        raise TransportError(f"{connection.target.host}: {command[-1]}: {words[0]}")

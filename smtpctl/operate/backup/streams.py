@@ -20,14 +20,15 @@ from smtpctl.keys.identity import Identity
 from smtpctl.keys.recipients import parse_recipient
 from smtpctl.operate.backup.manifest import Part
 from smtpctl.transport.connection import Connection
+from smtpctl.transport.program import start
 
 
 class FromHost(io.RawIOBase):
     """What a command on a host prints. Its end is an error unless the command ended well."""
 
-    def __init__(self, connection: Connection, command: str) -> None:
+    def __init__(self, connection: Connection, user: str, *command: str) -> None:
         self._where = connection.target.host
-        self._channel = connection.run(command)
+        self._channel = start(connection, user, *command)
         self._channel.shutdown_write()
 
     def readable(self) -> bool:
@@ -139,9 +140,9 @@ class _ToChannel:
         """Nothing waits here."""
 
 
-def give(path: Path, identity: Identity, connection: Connection, command: str) -> bytes:
+def give(path: Path, identity: Identity, connection: Connection, user: str, *command: str) -> bytes:
     """Decrypt a file into a command on a host; what that says."""
-    channel = connection.run(command)
+    channel = start(connection, user, *command)
     writer = _ToChannel(channel, connection.target.host)
     try:
         with path.open("rb") as file:

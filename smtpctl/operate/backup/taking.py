@@ -10,7 +10,6 @@ import base64
 import io
 import json
 import os
-import shlex
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,12 +25,12 @@ from smtpctl.operate.backup import streams
 from smtpctl.operate.backup.manifest import NAME, Manifest, Part
 from smtpctl.operate.keystore import LEDGER_PROGRAM, HostKeyStore
 from smtpctl.operate.visits import visits
-from smtpctl.transport.connection import Connection, Target, as_user
+from smtpctl.transport.connection import Connection, Target
 
 KEYS = "keys.age"
 FLEET, LEDGER, MAILBOXES = "fleet.tar.age", "ledger.dump.age", "mailboxes.tar.age"
 
-_MAIL = "tar --create --directory=/var/vmail --exclude=dovecot.index* ."
+_MAIL = ("tar", "--create", "--directory=/var/vmail", "--exclude=dovecot.index*", ".")
 _COUNT = "find /var/vmail -type f -path '*/Maildir/*' \\( -path '*/cur/*' -o -path '*/new/*' \\) | wc -l"
 
 
@@ -73,9 +72,9 @@ def take(source: Source, folder: Path, at: str, report: Callable[[str], None]) -
     parts.append(part)
     report("mailboxes")
     with connected(source.mailbox()) as mailbox:
-        mail = streams.FromHost(mailbox, as_user(source.mailbox(), "root", _MAIL))
+        mail = streams.FromHost(mailbox, "root", *_MAIL)
         parts.append(streams.keep(mail, folder / MAILBOXES, recipients))
-        counted = streams.FromHost(mailbox, as_user(source.mailbox(), "root", f"sh -c {shlex.quote(_COUNT)}"))
+        counted = streams.FromHost(mailbox, "root", "sh", "-c", _COUNT)
         messages = int(io.BufferedReader(counted).read().decode())
     manifest = Manifest(source.fleet.fleet, __version__, at, parts, revisions(source), ledger, messages)
     (folder / NAME).write_text(manifest.to_json())
@@ -114,7 +113,8 @@ def _files(source: Source) -> io.BytesIO:
     found = io.BytesIO()
     with tarfile.open(fileobj=found, mode="w") as archive:
         for path in (source.inventory, secrets_path(source.inventory), recipients_path(source.inventory)):
-            archive.add(path, arcname=path.name)
+            if path.exists():
+                archive.add(path, arcname=path.name)
         if source.fleet.templates:
             archive.add(source.inventory.parent / source.fleet.templates, arcname=source.fleet.templates)
     found.seek(0)
@@ -123,7 +123,7 @@ def _files(source: Source) -> io.BytesIO:
 
 def _ledger(source: Source, path: Path, recipients: tuple[str, ...]) -> tuple[dict[str, Any], Part]:
     with connected(source.control()) as control:
-        stream = _FirstLine(streams.FromHost(control, as_user(source.control(), "postgres", f"{LEDGER_PROGRAM} dump")))
+        stream = _FirstLine(streams.FromHost(control, "postgres", *LEDGER_PROGRAM, "dump"))
         part = streams.keep(stream, path, recipients)
     told: dict[str, Any] = json.loads(stream.line)
     return told | {"keys": len(told["keys"])}, part

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 
-from . import recovery, session, units
+from . import programs, recovery, session, units
 from .frames import Message
 from .store import Store
 
@@ -15,6 +15,8 @@ def serve(holder: str, digest: str, archive: bytes, first: Message) -> None:
     """Answer a controller on standard input and output: ``holder`` is who is at work there, ``digest`` the hash of this
     program. The controller's death must not stop a change half-way."""
     os.umask(0o022)
+    if first.header["do"] == "run":
+        programs.become(first.header["user"], first.header["command"], holder)
     for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     session.Session(session.open_channel(first), Store(), recovery.Program(digest, archive), holder).serve()
