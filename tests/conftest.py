@@ -1,7 +1,8 @@
 """What every part of the tests shares: a throw-away PostgreSQL server, databases on it, and who runs what beside whom.
 
-Several processes run the tests (pytest-xdist), for most of them wait for something. A file is run by one process; files
-that change the same booted hosts are run by the same one.
+Several processes run the tests (pytest-xdist), for most of them wait for something. A file is run by one process; each
+process has a fleet of its own for tests/lab, which come first since they take longest. Files that share bare hosts are
+run by the same process.
 """
 
 from __future__ import annotations
@@ -127,21 +128,32 @@ def new_database(postgres: Cluster) -> Iterator[Callable[[], str]]:
         postgres.drop_database(name)
 
 
-#: Folders whose tests share booted hosts.
-_ONE_PROCESS = {"lab": "fleet", "deploy": "bare hosts", "transport": "bare hosts"}
+#: Folders whose tests share the bare hosts, which are booted once.
+_BARE_HOSTS = {"deploy", "transport"}
+
+
+def _folder(nodeid: str) -> str:
+    return PurePosixPath(nodeid.partition("::")[0]).parts[1]
 
 
 class FilesTogether(LoadScopeScheduling):  # type: ignore[misc]
-    """Hands files out to processes whole, and all of one group to the same one."""
+    """Hands files out to processes whole, and all that share the bare hosts to the same one."""
 
     def _split_scope(self, nodeid: str) -> str:
-        file = PurePosixPath(nodeid.partition("::")[0])
-        return _ONE_PROCESS.get(file.parts[1], str(file))
+        return "bare hosts" if _folder(nodeid) in _BARE_HOSTS else nodeid.partition("::")[0]
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesTogether:
-    """What pytest-xdist asks for who hands out tests."""
+    """What pytest-xdist asks for who hands out tests. They are handed out in the order of their collection."""
+    config.option.loadscopereorder = False
     return FilesTogether(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of several processes none is to begin with what takes longest when the others are done."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: (_folder(item.nodeid) != "lab", _folder(item.nodeid) not in _BARE_HOSTS))
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
