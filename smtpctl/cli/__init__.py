@@ -107,17 +107,15 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point of the ``smtpctl`` program: errors become one line, a hint and an exit code; never a traceback."""
-    from smtpctl.cli.output import print_error
-
     try:
         # outside standalone mode click returns the code of ctx.exit(), and what a command returned
         outcome = cli.main(standalone_mode=False)
         sys.exit(outcome if isinstance(outcome, int) else 0)
     except SmtpctlError as error:
-        print_error(str(error), error.hint)
+        _print_error(str(error), error.hint)
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        print_error("interrupted")
+        _print_error("interrupted")
         sys.exit(1)
     except click.ClickException as error:
         error.show()
@@ -128,5 +126,11 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("SMTPCTL_TRACEBACK"):
             raise
-        print_error(f"a bug in smtpctl: {type(error).__name__}: {error}", "SMTPCTL_TRACEBACK=1 shows where")
+        _print_error(f"a bug in smtpctl: {type(error).__name__}: {error}", "SMTPCTL_TRACEBACK=1 shows where")
         sys.exit(1)
+
+
+def _print_error(message: str, hint: str = "") -> None:
+    from smtpctl.cli.output import print_error  # brings json, which an overview does not need
+
+    print_error(message, hint)

@@ -120,6 +120,8 @@ class _Expander:
 
 
 def _fill(text: str, values: Mapping[str, str]) -> str:
+    if "{" not in text:
+        return text
     for name, value in values.items():
         text = text.replace("{" + name + "}", value)
     return text

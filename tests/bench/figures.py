@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -81,6 +82,11 @@ def conclude(figures: Sequence[Figure]) -> int:
         print("  ".join(cells).rstrip())
     print(f"\n{machine()}")
     return 0 if all(figure.kept is not False for figure in figures) else 1
+
+
+def tell(figure: Figure) -> None:
+    """Say a figure as soon as it is known: a benchmark that is stopped has not measured for nothing."""
+    print("bench: " + "  ".join(cell for cell in figure.cells if cell), file=sys.stderr, flush=True)
 
 
 def machine() -> str:

@@ -6,7 +6,7 @@ from math import nan
 
 import pytest
 
-from tests.bench.figures import Figure, amount, at_least, at_most, conclude, missing, more, quicker, shown
+from tests.bench.figures import Figure, amount, at_least, at_most, conclude, missing, more, quicker, shown, tell
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,11 @@ def test_the_table_names_every_figure_and_its_verdict(capsys: pytest.CaptureFixt
 
 def test_only_a_missed_bound_fails_a_benchmark() -> None:
     assert conclude([quicker("plan", 0.3, 1.8, 5), shown("load", 3.0, "")]) == 0
+
+
+def test_a_figure_is_told_in_one_line_beside_the_table(capsys: pytest.CaptureFixture[str]) -> None:
+    tell(at_most("memory", 201, 200, "MB"))
+    assert capsys.readouterr() == ("", "bench: memory  201 MB  <= 200 MB  short\n")
 
 
 @pytest.mark.parametrize(

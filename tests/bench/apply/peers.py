@@ -137,11 +137,11 @@ class Peers:
             environment |= {"ANSIBLE_STRATEGY_PLUGINS": str(plugins), "ANSIBLE_STRATEGY": "mitogen_linear"}
         playbook = str(home / "bin" / "ansible-playbook")
         inventory = str(self.folder / "hosts.json")
-        run = self.stage.run(
-            [playbook, "-i", inventory, str(self.folder / "site.yml"), *arguments], environment=environment
-        )
-        self._forget_connections()
-        return run
+        command = [playbook, "-i", inventory, str(self.folder / "site.yml"), *arguments]
+        try:
+            return self.stage.run(command, environment=environment)
+        finally:
+            self._forget_connections()
 
     def pyinfra(self, *arguments: str) -> Run:
         program = str(HOME / "pyinfra" / "bin" / "pyinfra")
@@ -151,10 +151,10 @@ class Peers:
     def bare_ssh(self, paths: Mapping[str, list[str]]) -> Run:
         """Six ssh at once, each asking one host for the hashes of its files."""
         commands = [
-            f"ssh -F {self.stage.state.ssh_config} {host} sha256sum {' '.join(files)} & "
+            f'ssh -F {self.stage.state.ssh_config} {host} sha256sum {" ".join(files)} & jobs="$jobs $!"; '
             for host, files in paths.items()
         ]
-        return self.stage.run(["sh", "-c", f"{''.join(commands)} wait"])
+        return self.stage.run(["sh", "-c", f"{''.join(commands)} for job in $jobs; do wait $job || exit 1; done"])
 
     def _forget_connections(self) -> None:
         """End the masters that ControlPersist left, so that every run begins cold."""

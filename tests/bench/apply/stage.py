@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from smtpctl.errors import SmtpctlError
 from smtpctl.inventory import load_fleet
 from smtpctl.keys import read_secrets
 from smtpctl.lab import Lab
@@ -37,6 +38,20 @@ class Run:
     processor: float
     kilobytes: float
     output: str
+
+
+def note(text: str) -> None:
+    """A line of progress."""
+    print(f"bench: {time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
+
+
+def median(runs: Sequence[Run]) -> Run:
+    """The run with the median of the seconds."""
+    return sorted(runs, key=lambda run: run.seconds)[len(runs) // 2]
+
+
+class RunError(SmtpctlError):
+    """A program did not do what it was to do: nothing was measured."""
 
 
 class Stage:
@@ -86,7 +101,7 @@ class Stage:
     def run(
         self, command: Sequence[str], *, codes: Sequence[int] = (0,), environment: Mapping[str, str] | None = None
     ) -> Run:
-        """Run ``command``, in the lab's network where the lab is up. Fails with its output where it fails."""
+        """Run ``command``, in the lab's network where the lab is up. Raise RunError with its output where it fails."""
         if self.lab.status() is None:
             return self._run(command, codes, environment)
         with self.lab.entered():
@@ -106,7 +121,7 @@ class Stage:
         )
         seconds, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
         if result.returncode not in codes:
-            raise SystemExit(f"{' '.join(command)}: exit {result.returncode}\n{result.stdout[-4000:]}")
+            raise RunError(f"{Path(command[0]).name}: exit {result.returncode}\n{result.stdout[-4000:]}")
         processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         return Run(seconds, processor, (_traffic() - traffic) / 1000, result.stdout)
 
