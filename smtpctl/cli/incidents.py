@@ -12,7 +12,7 @@ import click
 from smtpctl.cli.ledger_access import ledger_reader
 from smtpctl.cli.ledger_search import Moment
 from smtpctl.cli.loading import inventory_option
-from smtpctl.cli.output import print_json
+from smtpctl.cli.output import print_foreign, print_json
 from smtpctl.errors import UsageError
 
 SEVERITIES = ("notice", "warning", "critical")
@@ -54,7 +54,7 @@ def list_(inventory: Path, since: datetime, severity: str, everything: bool, as_
         print_json({"incidents": found})
     else:
         for row in found:
-            click.echo(_line(row))
+            print_foreign(_line(row))
         if not found:
             click.echo("no incident is open" if not everything else "no incident")
     if any(row["open"] and row["severity"] == "critical" for row in found):
@@ -77,11 +77,11 @@ def show(identity: str, inventory: Path, since: datetime, last: int, as_json: bo
     if as_json:
         print_json({"incident": {**row, **more}})
         return
-    click.echo(_line(row))
+    print_foreign(_line(row))
     click.echo(f"to do: {row['remedy']}")
     for event in more["events"]:
         origin = f" from {event['client']}" if event["client"] else ""
-        click.echo(f"  {_moment(event['at'])} {event['host']} {event['instance']}{origin}: {event['text']}")
+        print_foreign(f"  {_moment(event['at'])} {event['host']} {event['instance']}{origin}: {event['text']}")
     for mark in more["acknowledged"]:
         click.echo(f"acknowledged {_moment(mark['at'])} by {mark['who']}: {mark['why']}")
 

@@ -17,7 +17,7 @@ from smtpctl.cli.ledger_import import import_, stop
 from smtpctl.cli.ledger_parse import parse
 from smtpctl.cli.ledger_search import search, top
 from smtpctl.cli.ledger_sql import sql
-from smtpctl.cli.output import JSON_VERSION, print_json
+from smtpctl.cli.output import JSON_VERSION, print_foreign, print_json
 
 #: Seconds between two looks of `tail`.
 _LOOK = 0.5
@@ -63,11 +63,11 @@ def show(wanted: str, last: int, as_json: bool, database: str | None, inventory:
         print_json({"journeys": journeys, "refusals": [refusal_document(event) for event in answer.refusals]})
     else:
         for journey in reversed(answer.journeys):
-            click.echo("\n".join((*text_of(journey), "")))
+            print_foreign("\n".join((*text_of(journey), "")))
         if answer.refusals:
             click.echo("Refused:")
         for refusal in reversed(answer.refusals):
-            click.echo(f"  {refusal_text(refusal)}")
+            print_foreign(f"  {refusal_text(refusal)}")
     if not answer.journeys and not answer.refusals:
         if not as_json:
             click.echo(f"The ledger knows nothing of {wanted}.", err=True)
@@ -84,7 +84,7 @@ def tail(as_json: bool, database: str | None, inventory: Path) -> None:
         while True:
             since, rows = reader.news(since)
             for row in rows:
-                click.echo(_tail_json(row) if as_json else _tail_text(row))
+                print_foreign(_tail_json(row) if as_json else _tail_text(row))
             time.sleep(_LOOK)
 
 

@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 
 import click
 
-from smtpctl.cli.output import JSON_VERSION
+from smtpctl.cli.output import JSON_VERSION, print_foreign
 from smtpctl.errors import SmtpctlError
 
 
@@ -37,7 +37,7 @@ def parse(file: Path, as_json: bool, only_unknown: bool) -> None:
             for document in documents_of(lines):
                 if not only_unknown or document["event"] == "unknown":
                     line = {"version": JSON_VERSION, **document}
-                    click.echo(json.dumps(line) if as_json else text_of_document(document))
+                    print_foreign(json.dumps(line) if as_json else text_of_document(document))
     except (gzip.BadGzipFile, lzma.LZMAError, EOFError) as error:
         raise SmtpctlError(
             f"{file}: {error}", hint="the file is not what its name says, or its end is missing"

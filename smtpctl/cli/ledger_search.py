@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from smtpctl.cli.ledger_access import database_options, ledger_reader
-from smtpctl.cli.output import JSON_VERSION, print_json
+from smtpctl.cli.output import JSON_VERSION, print_foreign, print_json
 from smtpctl.errors import UsageError
 
 #: What may be counted -> its column.
@@ -117,7 +117,7 @@ def top(what: str, since: datetime, limit: int, as_json: bool, database: str | N
         return
     click.echo(f"{'attempts':>9} {'sent':>9} {'deferred':>9} {'failed':>9}  {what}")
     for row in rows:
-        click.echo(f"{row['attempts']:>9} {row['sent']:>9} {row['deferred']:>9} {row['failed']:>9}  {row['what']}")
+        print_foreign(f"{row['attempts']:>9} {row['sent']:>9} {row['deferred']:>9} {row['failed']:>9}  {row['what']}")
 
 
 def _print_text(rows: list[dict[str, Any]]) -> None:
@@ -125,7 +125,7 @@ def _print_text(rows: list[dict[str, Any]]) -> None:
         at = row["at"].astimezone(UTC)
         verdict = f" {row['hardness']}: {row['category']}" if row["hardness"] else ""
         where = " ".join(filter(None, (row["provider"], row["transport"], row["relay_name"])))
-        click.echo(
+        print_foreign(
             f"{at:%Y-%m-%d %H:%M:%S}  {row['host']}  {row['queue_id']}  {row['status']} {row['dsn'] or ''}"
             f"  <{row['recipient']}>  {where}{verdict}  {row['reply'] or ''}"
         )
@@ -141,4 +141,4 @@ def _print_csv(rows: list[dict[str, Any]]) -> None:
 def _print_lines(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         line = {"version": JSON_VERSION, **row, "at": row["at"].astimezone(UTC).isoformat()}
-        click.echo(json.dumps(line, default=str, ensure_ascii=False))
+        print_foreign(json.dumps(line, default=str, ensure_ascii=False))

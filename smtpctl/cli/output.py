@@ -12,6 +12,9 @@ import click
 #: Version of every ``--json`` answer. Readers ignore members that they do not know.
 JSON_VERSION = 1
 
+#: All control characters but tab and line feed, as U+FFFD.
+_STEERING = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - {0x09, 0x0A}, "\ufffd")
+
 
 def print_error(message: str, hint: str = "") -> None:
     """One error on stderr, with its remedy on a line of its own."""
@@ -22,7 +25,13 @@ def print_error(message: str, hint: str = "") -> None:
 
 def print_json(document: dict[str, Any]) -> None:
     """A JSON document with its ``version`` on stdout."""
-    click.echo(json.dumps({"version": JSON_VERSION, **document}, indent=2, ensure_ascii=False, default=str))
+    print_foreign(json.dumps({"version": JSON_VERSION, **document}, indent=2, ensure_ascii=False, default=str))
+
+
+def print_foreign(text: str, nl: bool = True) -> None:
+    """Text that strangers wrote (replies, log lines, letters) on stdout: on a terminal without what would steer it,
+    elsewhere as it is."""
+    click.echo(text.translate(_STEERING) if sys.stdout.isatty() else text, nl=nl, color=True)
 
 
 def progress(message: str) -> None:

@@ -17,7 +17,7 @@ import click
 from smtpctl.cli.fleet import select
 from smtpctl.cli.ledger_access import ledger_reader
 from smtpctl.cli.loading import inventory_option
-from smtpctl.cli.output import JSON_VERSION, print_error, print_json, progress
+from smtpctl.cli.output import JSON_VERSION, print_error, print_foreign, print_json, progress
 from smtpctl.cli.queue_options import Choice, choosing
 from smtpctl.errors import SmtpctlError, UsageError
 
@@ -65,7 +65,7 @@ def list_(as_json: bool, **options: Any) -> None:
         def lines(host: str, instance: str, content: bytes) -> None:
             text = "".join(show(host, instance, line) for line in content.splitlines())
             with lock:
-                click.echo(text, nl=False)
+                print_foreign(text, nl=False)
 
         selected = queues.select(wanted, on_lines=lines)
         progress(f"{_messages(selected.messages)} on {len(visits.hosts)} hosts")
@@ -88,7 +88,7 @@ def top(by: str, first: int, as_json: bool, **options: Any) -> None:
         else:
             _show_counts(selected)
             for group, messages in groups:
-                click.echo(f"{messages:>9}  {group or '<>'}")
+                print_foreign(f"{messages:>9}  {group or '<>'}")
         _stop_on(visits)
 
 
@@ -112,7 +112,7 @@ def show(content: bool, as_json: bool, **options: Any) -> None:
                 text = queues.content(message["host"], message["instance"], message["queue_id"])
                 message["content"] = text.decode(errors="replace")
             if not as_json:
-                click.echo(_whole(message))
+                print_foreign(_whole(message))
         if as_json:
             print_json({"messages": found})
         _stop_on(visits)

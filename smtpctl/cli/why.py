@@ -15,7 +15,7 @@ import click
 from smtpctl.cli.fleet import Selection, select
 from smtpctl.cli.ledger_access import ledger_reader
 from smtpctl.cli.loading import inventory_option
-from smtpctl.cli.output import print_json
+from smtpctl.cli.output import print_foreign, print_json
 from smtpctl.errors import SmtpctlError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def why(wanted: str, inventory: Path, as_json: bool) -> None:
         print_json({"wanted": wanted, "kind": facts.kind, "findings": [asdict(finding) for finding in findings]})
     else:
         for finding in findings:
-            click.echo(_text(finding))
+            print_foreign(_text(finding))
     if facts.silent:
         sys.exit(1)
 
