@@ -55,11 +55,15 @@ def test_only_wholly_installed_packages_count(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("timestamp", "seconds"),
-    [("", 0.0), ("Sat 2026-11-21 23:59:59.250000 UTC", 1795305599.25), ("Thu 1970-01-01 00:00:01.000000 UTC", 1.0)],
+    ("timestamp", "microseconds"),
+    [
+        ("", 0),
+        ("Sat 2026-11-21 23:59:59.250000 UTC", 1795305599250000),
+        ("Thu 1970-01-01 00:00:01.000001 UTC", 1000001),
+    ],
 )
-def test_moments_of_systemd_are_seconds(timestamp: str, seconds: float) -> None:
-    assert facts._seconds(timestamp) == seconds
+def test_moments_of_systemd_are_microseconds(timestamp: str, microseconds: int) -> None:
+    assert facts._microseconds(timestamp) == microseconds
 
 
 def test_a_program_that_hangs_is_ended_with_its_children() -> None:

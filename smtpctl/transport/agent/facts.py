@@ -8,29 +8,18 @@ import os
 import pwd
 import stat
 import time
-from collections.abc import Iterable
-from datetime import datetime
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from . import StepError, processes
+from . import StepError, processes, systemd
 
 #: Larger files are compared but not sent for a diff.
 LARGEST_DIFF = 1 << 20
 
-_PROPERTIES = {
-    "LoadState": "load",
-    "ActiveState": "active",
-    "SubState": "sub",
-    "UnitFileState": "enabled",
-    "Type": "kind",
-    "RemainAfterExit": "remains",
-    "InvocationID": "invocation",
-    "ConditionResult": "condition",
-    "ConditionTimestampMonotonic": "checked",
-    "StateChangeTimestamp": "changed",
-}
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 ABSENT: dict[str, Any] = {"kind": "absent"}
 
@@ -95,39 +84,65 @@ def holds_address(address: str) -> bool:
 
 
 def unit_facts(units: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """State of each unit, from one call of systemctl."""
+    """State of each unit, in one exchange with systemd; from systemctl where that does not work out."""
     names = list(dict.fromkeys(units))
     if not names:
         return {}
-    command = ["systemctl", "show", "--timestamp=us+utc", "--property", ",".join(_PROPERTIES), "--", *names]
+    try:
+        found = systemd.properties(names)
+    except systemd.UnavailableError:
+        found = shown_units(names)
+    return {name: _unit_fact(properties) for name, properties in zip(names, found, strict=True)}
+
+
+def shown_units(names: Sequence[str]) -> list[dict[str, Any]]:
+    """The same properties as ``systemd.properties`` has them, from one call of systemctl."""
+    command = ["systemctl", "show", "--timestamp=us+utc", "--property", ",".join(systemd.INTERFACES), "--", *names]
     result = processes.run(command, timeout=30)
     if result.code:
         raise StepError("observe", f"systemctl show: {result.output}")
     blocks = result.output.rstrip("\n").split("\n\n")
     if len(blocks) != len(names):
         raise StepError("observe", f"systemctl show answered {len(blocks)} units for {len(names)}: {result.output}")
-    return {name: _unit_fact(block) for name, block in zip(names, blocks, strict=True)}
+    return [dict(_shown(line) for line in block.splitlines()) for block in blocks]
 
 
-def _unit_fact(block: str) -> dict[str, Any]:
-    fact: dict[str, Any] = dict.fromkeys(_PROPERTIES.values(), "")  # a timer, say, has no Type
-    for line in block.splitlines():
-        key, _, value = line.partition("=")
-        if key in _PROPERTIES:
-            fact[_PROPERTIES[key]] = value
-    fact["remains"] = fact.get("remains") == "yes"
-    # A unit that was started but does not apply to this machine (chrony in a container) is as it should be.
-    if fact["active"] == "inactive" and fact["condition"] == "no" and fact["checked"] not in ("", "0"):
-        fact["active"] = "skipped"
-    fact["changed"] = _seconds(fact["changed"])
-    return fact
+def _shown(line: str) -> tuple[str, systemd.Value]:
+    """A property as ``systemctl show`` prints it."""
+    name, _, value = line.partition("=")
+    if name in ("ConditionResult", "RemainAfterExit"):
+        return name, value == "yes"
+    if name == "InvocationID":
+        return name, bytes.fromhex(value)
+    if name == "StateChangeTimestamp":
+        return name, _microseconds(value)
+    return name, int(value or 0) if name == "ConditionTimestampMonotonic" else value
 
 
-def _seconds(timestamp: str) -> float:
-    """Seconds since the epoch of systemd's ``Sat 2026-11-22 01:02:03.456789 UTC``; 0 for none."""
+def _microseconds(timestamp: str) -> int:
+    """Since the epoch, of systemd's ``Sat 2026-11-22 01:02:03.456789 UTC``; 0 for none."""
     if not timestamp:
-        return 0.0
-    return datetime.strptime(f"{timestamp} +0000", "%a %Y-%m-%d %H:%M:%S.%f UTC %z").timestamp()
+        return 0
+    _, day, moment, _ = timestamp.split(" ")
+    return (datetime.fromisoformat(f"{day} {moment}+00:00") - EPOCH) // timedelta(microseconds=1)
+
+
+def _unit_fact(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """What a plan needs to know of a unit. A timer, say, has no Type."""
+    active = properties["ActiveState"]
+    # A unit that was started but does not apply to this machine (chrony in a container) is as it should be.
+    if active == "inactive" and not properties["ConditionResult"] and properties["ConditionTimestampMonotonic"]:
+        active = "skipped"
+    return {
+        "load": properties["LoadState"],
+        "active": active,
+        "sub": properties["SubState"],
+        "enabled": properties["UnitFileState"],
+        "kind": properties.get("Type", ""),
+        "remains": properties.get("RemainAfterExit", False),
+        "invocation": properties["InvocationID"].hex(),
+        "changed": properties["StateChangeTimestamp"] / 1e6,
+    }
 
 
 @cache

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from . import StepError, processes
@@ -104,6 +103,8 @@ def flush(instance: str) -> None:
 
 
 def _retry(instance: str, ids: Sequence[str]) -> int:
+    from concurrent.futures import ThreadPoolExecutor  # brings logging, to every plan on a host with a pause
+
     with ThreadPoolExecutor(RETRIES_AT_ONCE) as pool:
         return sum(pool.map(lambda identity: _retry_one(instance, identity), ids))
 
