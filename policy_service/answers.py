@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Protocol, TypeAlias
 
-from policy_service.message import Message
+from policy_service.message import Charged, Message
 
 #: Answers remembered: at a thousand messages a second those of the last 20 seconds at least, and Postfix waits ten for
 #: an answer.
@@ -15,6 +16,8 @@ class Asker(Protocol):
     """The connection that a request came by, and the message that it is about."""
 
     message: Message | None
+    #: What the message was charged that is not known to be sent yet.
+    charged: Charged | None
     #: Whether it ever spoke of END-OF-MESSAGE.
     ended: bool
 
@@ -27,19 +30,23 @@ Known: TypeAlias = bytes | list[Asker]
 
 
 class Answers:
-    """Answers by the name of their message; at least ``REMEMBERED`` of them, at most twice as many."""
+    """The last ``REMEMBERED`` answers, ``known`` by the name of their message."""
 
     def __init__(self) -> None:
-        self._recent: dict[bytes, Known] = {}
-        self._older: dict[bytes, Known] = {}
+        self.known: dict[bytes, Known] = {}
+        self._order: deque[bytes] = deque()
 
-    def find(self, name: bytes) -> Known | None:
-        """What is known of a message."""
-        return self._recent.get(name) or self._older.get(name)
+    def add(self, name: bytes, answer: Known) -> None:
+        """Remember the answer to a message that is not known. One goes for it: many at once would take too long."""
+        self.known[name] = answer
+        order = self._order
+        order.append(name)
+        if len(order) > REMEMBERED:
+            del self.known[order.popleft()]
 
     def keep(self, name: bytes, answer: Known) -> None:
-        """Remember it; a request that names no message is not asked again."""
-        if name:
-            if len(self._recent) >= REMEMBERED:
-                self._older, self._recent = self._recent, {}
-            self._recent[name] = answer
+        """Remember an answer, or another one; a request that names no message is not asked again."""
+        if name in self.known:
+            self.known[name] = answer
+        elif name:
+            self.add(name, answer)

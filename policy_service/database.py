@@ -30,9 +30,10 @@ from policy_service.loan import BEAT_EVERY, LOAN
 from policy_service.log import NOTICE, WARNING, log
 
 #: Seconds until the book is given an occasion for housekeeping (it spaces its rounds itself), and the least pause
-#: between exchanges that no message waits for.
+#: between exchanges that no message waits for: where one could not take all that is due, and else.
 OCCASION = 0.1
-PAUSE = 0.02
+SHORT_PAUSE = 0.01
+PAUSE = 0.1
 
 #: How often messages that wait are looked after while an exchange is on its way.
 LOOK_EVERY = 0.02
@@ -208,7 +209,7 @@ class Link:
         """Wait for a reason for the next exchange or heartbeat."""
         if spoke:
             # Keys that are due can wait a little for company; a message cannot.
-            await self._wait(PAUSE)
+            await self._wait(SHORT_PAUSE if self._book.due else PAUSE)
         while not (self._book.waiting or self._book.due or self._stopping):
             if monotonic_ns() >= self._book.loan.next_beat:
                 return

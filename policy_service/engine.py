@@ -11,17 +11,16 @@ usual message costs a look at a few attributes, one look-up, and a subtraction a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
 from typing import Protocol
 
 from policy_service import pauses
 from policy_service.answers import Answers, Asker
-from policy_service.key import Key, spend
+from policy_service.key import Key, Units, spend
 from policy_service.leases import GRANTED, Book, Outcome, Refusal
 from policy_service.message import message_of
-from policy_service.outlook import Outlook, Outlooks, Units
-from policy_service.protocol import Request, number, reply
+from policy_service.outlook import Outlook, Outlooks
+from policy_service.protocol import Request, Values, number, reply
 from policy_service.rules import RULES, Context, Rule, invalid_recipients, quota, ramp
 from policy_service.rules.rule import DATA, END, RCPT, acted
 from policy_service.ruleset import Credential, Limit, Ruleset
@@ -58,8 +57,8 @@ class Engine:
         self.accepted = self.unobjected = 0
         #: Requests by stage.
         self.at_rcpt = self.at_data = self.at_end = 0
-        #: The pauses in force (policy_service.pauses).
-        self.paused: Callable[[], pauses.Pauses] = tuple
+        #: What is paused by hand now.
+        self.pauses: pauses.Pauses = ()
         self._observer = observer
         self._answers = Answers()
         self._streaks = invalid_recipients.Streaks()
@@ -91,8 +90,26 @@ class Engine:
         usual = {("stream", "FILTER"): self.accepted, ("none", "DUNNO"): self.unobjected}
         return {**self.decisions, **{name: count for name, count in usual.items() if count}}
 
-    def decide(self, request: Request, asker: Asker, now: int) -> bytes | None:
-        """The reply to a request, or None when ``asker`` will be told."""
+    def decide(self, values: Values, asker: Asker, now: int) -> bytes | None:
+        """The reply to a request, or None when ``asker`` will be told.
+
+        Nearly all that are charged end here: a message that was not asked about before, to which no rule objects, and
+        for which every limit has leased enough.
+        """
+        _, stage, client, sender, _, recipients, instance, size, user = values
+        if stage == DATA and not self.pauses and not (asker.ended and asker.charged):
+            outlook = self._outlooks.recent.get((user, sender, client if self._outlooks.by_client else b""))
+            if outlook is not None and len(size) < outlook.digits and instance and instance not in self._answers.known:
+                units = outlook.ready(recipients)
+                if units is not None and spend(units, now):
+                    self.at_data += 1
+                    self.accepted += 1
+                    asker.charged = (instance, units, now)
+                    self._answers.add(instance, outlook.accept)
+                    return outlook.accept
+        return self._decide(Request._make(values), asker, now)
+
+    def _decide(self, request: Request, asker: Asker, now: int) -> bytes | None:
         stage = request.state
         if stage == DATA:
             return self._at_data(request, asker, now)
@@ -132,7 +149,7 @@ class Engine:
                 return objection
         elif self._streaks and outlook.credential:
             self._streaks.valid(outlook.credential.name)
-        if (known := self.paused()) and (answer := self._pause_at_rcpt(request, asker, outlook, known)):
+        if self.pauses and (answer := self._pause_at_rcpt(request, asker, outlook)):
             return answer
         if self._quota_mode == "enforce":
             for key in outlook.keys:
@@ -146,7 +163,7 @@ class Engine:
 
     def _to_object(self, request: Request, outlook: Outlook) -> bool:
         """Whether some rule has something to say about a recipient."""
-        if not outlook.plain or _too_large(request, outlook):
+        if not outlook.plain or (len(request.size) >= outlook.digits and _too_large(request, outlook)):
             return True
         return self._suppressing and self.standing.any_suppressed and self.standing.suppressed(request.recipient)
 
@@ -160,10 +177,10 @@ class Engine:
             return outlook.header
         return None
 
-    def _pause_at_rcpt(self, request: Request, asker: Asker, outlook: Outlook, known: pauses.Pauses) -> bytes | None:
+    def _pause_at_rcpt(self, request: Request, asker: Asker, outlook: Outlook) -> bytes | None:
         """The answer while mail of this kind is paused: refused, or on hold. HOLD is said at RCPT, where it leaves DATA
         to name the pool: a message that is released later knows its way (access(5))."""
-        pause = _pause_of(known, request, outlook)
+        pause = _pause_of(self.pauses, request, outlook)
         if pause is None:
             return None
         if pause.refuse:
@@ -179,23 +196,17 @@ class Engine:
     def _at_data(self, request: Request, asker: Asker, now: int) -> bytes | None:
         self.at_data += 1
         instance = request.instance
-        known = self._answers.find(instance)
+        known = self._answers.known.get(instance)
         if known is not None:
             return self._again(known, asker)
         outlook = self._outlook(request, now)
-        if self._outlooks.ends:
+        if asker.ended and asker.charged:
             self._hand_back_unended(asker, instance, now)
-        units = outlook.ready(request.count) if outlook.simple and not _too_large(request, outlook) else None
-        if (paused := self.paused()) and (pause := _pause_of(paused, request, outlook)) and pause.refuse:
+        units = outlook.ready(request.recipients)
+        if self.pauses and (pause := _pause_of(self.pauses, request, outlook)) and pause.refuse:
             answer: bytes | None = self._refuse(request, pauses.NAME, pauses.refusal(pause))
-        elif units is None:
+        elif units is None or (len(request.size) >= outlook.digits and _too_large(request, outlook)):
             answer = self._decide_data(request, outlook, asker, now)
-        elif spend(units, now):
-            # No rule objects and every limit has leased enough: nearly all messages.
-            if self._outlooks.ends:
-                _note_charged(asker, instance, units, now)
-            self.accepted += 1
-            answer = outlook.accept
         else:
             answer = self._charge(request, outlook, units, asker, now)
         self._answers.keep(instance, [asker] if answer is None else answer)
@@ -216,7 +227,7 @@ class Engine:
             # The rule that would have refused is switched off; nobody's mail belongs to no stream.
             self.unobjected += 1
             return DUNNO
-        recipients = max(number(request.count), 1)
+        recipients = max(number(request.recipients), 1)
         units = outlook.units(recipients)
         if outlook.by_provider:
             message = message_of(asker.message, request.instance)
@@ -244,7 +255,7 @@ class Engine:
         self.at_end += 1
         asker.ended = True
         ended = request.instance and request.instance + b"\n"
-        known = self._answers.find(ended)
+        known = self._answers.known.get(ended)
         if known is not None:
             return self._again(known, asker)
         outlook = self._outlook(request, now)
@@ -269,16 +280,16 @@ class Engine:
 
         Only where this very connection asks at END-OF-MESSAGE too: another one's ends are not seen here.
         """
-        if asker.ended and asker.message and asker.message.instance != instance:
-            self._hand_back(asker, asker.message.instance, now)
+        if asker.ended and asker.charged and asker.charged[0] != instance:
+            self._hand_back(asker, asker.charged[0], now)
 
     def _hand_back(self, asker: Asker, instance: bytes, now: int) -> None:
         """Give back what a message was charged at DATA: it is not sent."""
-        message = asker.message
-        if message and message.instance == instance and message.charged:
-            self.book.hand_back(message.charged, message.charged_at, now)
+        if asker.charged and asker.charged[0] == instance:
+            _, units, charged_at = asker.charged
+            self.book.hand_back(units, charged_at, now)
             self.decisions["quota", "handed-back"] += 1
-            message.charged = ()
+            asker.charged = None
 
     # What both charging stages share.
 
@@ -303,7 +314,7 @@ class Engine:
         name = request.instance
         if name and request.state == END:
             name += b"\n"
-        waiting = self._answers.find(name)
+        waiting = self._answers.known.get(name)
         self._answers.keep(name, answer)
         for one in waiting if isinstance(waiting, list) else [asker]:
             one.tell(answer)
@@ -317,16 +328,16 @@ class Engine:
                 if request.state == END:
                     self._hand_back(asker, request.instance, now)
                 return objection
-        elif self._outlooks.ends and request.state == DATA:
-            _note_charged(asker, request.instance, units, now)
+        elif request.state == DATA:
+            asker.charged = (request.instance, units, now)
         return self._accept(request, outlook, asker)
 
     def _accept(self, request: Request, outlook: Outlook, asker: Asker) -> bytes:
         if request.state == END:
             self.unobjected += 1
-            if asker.message and asker.message.instance == request.instance:
+            if asker.charged and asker.charged[0] == request.instance:
                 # It is sent: what it was charged stays.
-                asker.message.charged = ()
+                asker.charged = None
             return DUNNO
         self.accepted += 1
         return outlook.accept
@@ -409,12 +420,6 @@ def _pause_of(known: pauses.Pauses, request: Request, outlook: Outlook) -> pause
 def _too_large(request: Request, outlook: Outlook) -> bool:
     """Whether a message is, or says that it will be, larger than its stream allows."""
     return bool(outlook.largest) and number(request.size) > outlook.largest
-
-
-def _note_charged(asker: Asker, instance: bytes, units: Units, now: int) -> None:
-    """Keep what a message was charged, in case that it is not sent."""
-    message = asker.message = message_of(asker.message, instance)
-    message.charged, message.charged_at = units, now
 
 
 def _rule_of(key: Key) -> str:

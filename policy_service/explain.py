@@ -157,7 +157,7 @@ def _request(options: argparse.Namespace) -> Request:
         b"client_address": options.client.encode(),
         b"size": str(options.size).encode(),
     }
-    return Request(b"\n".join(name + b"=" + value.replace(b"\n", b"") for name, value in values.items()))
+    return Request.of(b"\n".join(name + b"=" + value.replace(b"\n", b"") for name, value in values.items()))
 
 
 def _is_suppressed(options: argparse.Namespace, recipient: bytes) -> bool:

@@ -30,8 +30,8 @@ SECOND = 1_000_000_000
 #: Windows shorter than this are never leased ahead: every decision about them is the database's.
 SHORTEST_LEASED_WINDOW = 10 * SECOND
 
-#: How long demand is remembered, to tell what will be needed: a sixtieth of the window, within these bounds. Half of it
-#: is leased ahead, which in windows of 40 seconds and more is spent before the lease ends.
+#: How long demand is remembered, to tell what will be needed: a sixtieth of the window, within these bounds. So much of
+#: it is leased ahead as is spent before the lease ends: all, in windows of 80 seconds and more.
 SHORTEST_MEMORY = 4 * SECOND
 LONGEST_MEMORY = 60 * SECOND
 
@@ -64,8 +64,9 @@ class Shape:
     share: int
     #: Whether permits may be leased ahead of their use.
     leasable: bool
-    #: How long demand is remembered.
+    #: How long demand is remembered, and what part of that is leased ahead.
     memory: int
+    ahead: float
 
     @property
     def full(self) -> int:
@@ -89,17 +90,20 @@ def shape(count: int, seconds: int, burst: int, processes: int, *, strict: bool 
     interval = -(-window // steps)
     if burst * interval > LONGEST_BACKLOG:
         raise ValueError(f"burst {burst} leaves so little of the count {count} that it would take centuries to decay")
+    # A lease lives for one to two generations, that is for a tenth of the window at most.
+    generation = max(window // 20, SECOND // 2)
+    memory = min(max(window // 60, SHORTEST_MEMORY), LONGEST_MEMORY)
     return Shape(
         count=count,
         window=window,
         burst=burst,
         interval=interval,
-        # A lease lives for one to two generations, that is for a tenth of the window at most.
-        generation=max(window // 20, SECOND // 2),
+        generation=generation,
         reserve=reserve,
         share=interval * SHARED * processes if reserve else 0,
         leasable=window >= SHORTEST_LEASED_WINDOW and not strict,
-        memory=min(max(window // 60, SHORTEST_MEMORY), LONGEST_MEMORY),
+        memory=memory,
+        ahead=min(generation / memory, 1.0),
     )
 
 

@@ -37,7 +37,7 @@ class Journal:
             state=request.text(b"protocol_state"),
             credential=request.text(b"sasl_username"),
             sender=request.text(b"sender"),
-            recipients=number(request.count),
+            recipients=number(request.recipients),
             client=request.text(b"client_address"),
             queue_id=request.text(b"queue_id"),
             instance=request.text(b"instance"),

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from math import exp
+from typing import TypeAlias
 
 from policy_service.exchange import Report
 from policy_service.gcra import SECOND, Shape, wait
@@ -39,7 +40,10 @@ class Lease:
 
 
 class Holding:
-    """The leases of a key. ``base`` is what ``free`` was when it was settled last, ``backup`` what stands behind it."""
+    """The leases of a key. ``base`` is what ``free`` was when it was settled last, ``backup`` what stands behind it.
+
+    ``unreported_since``: when some were spent first that the truth was not told of yet.
+    """
 
     __slots__ = ("backup", "base", "leases", "unreported_since")
 
@@ -144,8 +148,8 @@ class Key:
         self._arrange(holding)
 
     def low(self, now: int) -> bool:
-        """Whether less than half of what is wanted is left."""
-        return 2 * self.available() < self.wanted(now)
+        """Whether clearly less than what is wanted is left, as when half of the permits are spent."""
+        return 4 * self.available() < 3 * self.wanted(now)
 
     def _expire(self, now: int) -> None:
         """Leases past their end are gone: the truth has charged them."""
@@ -194,11 +198,11 @@ class Key:
         self.used = max(now, self.used)
 
     def wanted(self, now: int) -> int:
-        """Permits to lease ahead: the demand of half the memory, none for a key that is asked for now and then."""
+        """Permits to lease ahead: so much of late demand as a lease will see; none for a key asked for now and then."""
         if not self.demand or not self.shape.leasable:
             return 0
         demand = self.demand * exp(min(self.used - now, 0) / self.shape.memory)
-        return min(int(demand / 2), LARGEST_LEASE) if demand >= LEAST_DEMAND else 0
+        return min(int(demand * self.shape.ahead), LARGEST_LEASE) if demand >= LEAST_DEMAND else 0
 
     def roomy(self, now: int) -> bool:
         """Whether less than half of the burst was taken when the truth spoke last, and that was not long ago."""
@@ -212,6 +216,10 @@ class Key:
         if age > LEVEL_BELIEVED:
             return 0
         return wait(max(self.backlog - age, 0), units, self.shape.interval, self.shape.burst)
+
+
+#: Keys, and how much of each.
+Units: TypeAlias = tuple[tuple[Key, int], ...]
 
 
 def spend(charges: Iterable[tuple[Key, int]], now: int) -> bool:

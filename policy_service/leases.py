@@ -13,7 +13,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
+from policy_service.agenda import Agenda
 from policy_service.exchange import Answer, Ask, Exchange, KeyAnswer
 from policy_service.gcra import SECOND, Shape
 from policy_service.key import LEVEL_BELIEVED, Key, spend
@@ -40,12 +42,16 @@ LOOK_AGAIN = 60 * SECOND
 #: However often there is an occasion, a round of housekeeping comes after so long.
 TEND_EVERY = SECOND // 20
 
-#: Keys looked at in one round of housekeeping, so that it takes no noticeable time: those that hold leases, and any.
-TENDED_AT_ONCE = 2000
-SWEPT_AT_ONCE = 5000
+#: Keys that hold leases looked at in one round of housekeeping, so that it takes no noticeable time.
+TENDED_AT_ONCE = 500
 
-#: Most messages and keys of one exchange, so that one statement stays within milliseconds.
+#: Rounds in which every key was looked at once, whether it is in use at all.
+SWEEP_ROUNDS = 100
+
+#: Most messages of one exchange, so that one statement stays within milliseconds; and most keys that are due without a
+#: message that waits, so that building it does not keep other messages waiting.
 LARGEST_EXCHANGE = 500
+MOST_DUE = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +120,10 @@ class Book:
         self._waiting: deque[Charge] = deque()
         self._unanswered: deque[Charge] = deque()
         self._due: dict[Key, None] = {}
-        self._leased: dict[Key, None] = {}
+        self._agenda = Agenda()
         self._handed_back: list[HandBack] = []
-        self._to_tend: list[Key] = []
         self._to_sweep: list[Key] = []
+        self._swept_at_once = 0
         self._tended = -TEND_EVERY
 
     def key(self, name: str, shape: Shape, limit: object, now: int) -> Key:
@@ -196,10 +202,7 @@ class Book:
         """The next exchange, or None when there is nothing to say. What it returns or reports is out of hand now."""
         charges = [self._waiting.popleft() for _ in range(min(len(self._waiting), LARGEST_EXCHANGE))]
         keys = {key: None for charge in charges for key, _ in charge.units}
-        for key in list(self._due):
-            if len(keys) >= LARGEST_EXCHANGE:
-                break
-            keys.setdefault(key, None)
+        keys.update(dict.fromkeys(islice(self._due, MOST_DUE)))
         if not keys:
             return None
         charged = {key for charge in charges for key, _ in charge.units}
@@ -246,16 +249,14 @@ class Book:
         if now - self._tended < TEND_EVERY:
             return
         self._tended = now
-        if not self._to_tend:
-            self._to_tend = list(self._leased)
-        for key in self._to_tend[-TENDED_AT_ONCE:]:
+        for key in self._agenda.due(now, TENDED_AT_ONCE):
             self._tend(key, now)
-        del self._to_tend[-TENDED_AT_ONCE:]
         if not self._to_sweep:
             self._to_sweep = list(self.keys.values())
-        for key in self._to_sweep[-SWEPT_AT_ONCE:]:
+            self._swept_at_once = len(self._to_sweep) // SWEEP_ROUNDS + 1
+        for key in self._to_sweep[-self._swept_at_once :]:
             self._sweep(key, now)
-        del self._to_sweep[-SWEPT_AT_ONCE:]
+        del self._to_sweep[-self._swept_at_once :]
 
     def _tend(self, key: Key, now: int) -> None:
         key.settle(now)
@@ -263,13 +264,13 @@ class Book:
             key.cover(0, now)
         holding = key.holding
         if holding is None:
-            self._leased.pop(key, None)
             return
         late = holding.unreported_since and now - holding.unreported_since >= _report_after(key.shape)
         if late or _idle(key, now):
             self._due[key] = None
         else:
             self._watch(key, now)
+        self._agenda.add(key, now + _look_after(key.shape))
 
     def _sweep(self, key: Key, now: int) -> None:
         if key.backlog and now - key.backlog_at > LEVEL_BELIEVED:
@@ -334,7 +335,7 @@ class Book:
             key.reserve += state.reserved
         if state.leased:
             key.take_lease(state.generation, state.leased, sent_at + state.expires, sent_at)
-            self._leased[key] = None
+            self._agenda.add(key, sent_at + _look_after(key.shape))
 
 
 def _reserve_wait(key: Key, count: int) -> int:
@@ -347,6 +348,11 @@ def _reserve_wait(key: Key, count: int) -> int:
 def _report_after(shape: Shape) -> int:
     """Nanoseconds until spent permits are reported: until then they do not decay, which short windows would feel."""
     return min(shape.memory // 4, shape.window // 100)
+
+
+def _look_after(shape: Shape) -> int:
+    """Nanoseconds until a key that holds permits is looked at again, whether it spent some, and when it did so last."""
+    return shape.memory // 60
 
 
 def _idle(key: Key, now: int) -> bool:

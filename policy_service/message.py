@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
-from policy_service.key import Key
+from policy_service.key import Units
+
+#: What a message was charged at DATA: its instance, the units, and when (nanoseconds).
+Charged: TypeAlias = tuple[bytes, Units, int]
 
 
 class Message:
-    """Providers of the recipients so far, whether it has its header, and what it was charged at DATA."""
+    """Providers of the recipients so far, and whether it has its header."""
 
-    __slots__ = ("_last", "charged", "charged_at", "instance", "prepended", "providers")
+    __slots__ = ("_last", "instance", "prepended", "providers")
 
     def __init__(self, instance: bytes) -> None:
         self.instance = instance
         self.providers: dict[str, int] = {}
         self.prepended = False
-        self.charged: tuple[tuple[Key, int], ...] = ()
-        self.charged_at = 0
         self._last = b""
 
     def note_recipient(self, recipient: bytes, provider: Callable[[str], str]) -> None:

@@ -6,9 +6,10 @@ that accepts it. It is thrown away when the rules, the minute, or the held crede
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 
-from policy_service.key import Key
+from policy_service.key import Key, Units
 from policy_service.leases import Book
 from policy_service.protocol import Request, reply
 from policy_service.rules import Context, Rule, quota, ramp
@@ -20,7 +21,6 @@ KEPT = 5_000
 #: Numbers of recipients for which an outlook keeps its units ready.
 READY = 16
 
-Units = tuple[tuple[Key, int], ...]
 Name = tuple[bytes, bytes, bytes]
 
 
@@ -28,7 +28,8 @@ class Outlook:
     """What can be said of every message of one credential, sender and client.
 
     ``plain``: no rule that is asked once objects. ``simple``: DATA is a matter of units alone. ``attends``: something
-    is kept of each recipient, or a header is put on the message.
+    is kept of each recipient, or a header is put on the message. ``largest`` is the most bytes that a message may have,
+    0 where there is no such limit; a number of fewer than ``digits`` digits is certainly not more.
     """
 
     __slots__ = (
@@ -38,6 +39,7 @@ class Outlook:
         "attends",
         "by_provider",
         "credential",
+        "digits",
         "header",
         "keys",
         "largest",
@@ -57,6 +59,7 @@ class Outlook:
         self.at_end: tuple[Key, ...] = ()
         self.shadow: Key | None = None
         self.largest = credential.stream.message_size if credential else 0
+        self.digits = len(str(self.largest)) if self.largest else sys.maxsize
         self.accept = reply(f"FILTER {credential.stream.filter}") if credential else b""
         prepend = credential.stream.prepend if credential else ""
         self.header = reply(f"PREPEND {prepend}") if prepend else b""
@@ -70,6 +73,8 @@ class Outlook:
 
     def ready(self, digits: bytes) -> Units | None:
         """The same, by the attribute's value; None where the message needs a closer look."""
+        if not self.simple:
+            return None
         if digits == b"1":
             return self.one
         units = self._ready.get(digits)

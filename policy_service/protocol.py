@@ -9,7 +9,7 @@ dictionary of all of them would cost more than the decision.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from typing import NamedTuple, TypeAlias, cast
 
 #: A request of Postfix has under 4 KiB; a sender and a recipient of 64 KiB each are beyond any protocol limit.
 LARGEST_REQUEST = 65536
@@ -35,57 +35,39 @@ _ORDER = (
     b"instance", b"size", b"etrn_domain", b"stress", b"sasl_method", b"sasl_username",
 )  # fmt: skip
 
+#: The members of a ``Request``, which most are answered by without making one.
+Values: TypeAlias = tuple[bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes, bytes]
+
+#: Its groups are the members of ``Request``.
 _USUAL = re.compile(
-    b"request=%b\n" % POLICY_REQUEST
+    b"(request=%b\n" % POLICY_REQUEST
     + b"".join(name + (b"=([^\n]*+)\n" if name in _READ else b"=[^\n]*+\n") for name in _ORDER)
-    + rb"(?:[^\n]++\n)*+\n"
+    + rb"(?:[^\n]++\n)*+\n)"
 ).fullmatch
 
 
-class Request:
+class Request(NamedTuple):
     """One request: values are bytes as they came, whatever the client said; empty where there are none.
 
     ``state`` is empty, too, where this does not ask what Postfix asks.
     """
 
-    __slots__ = (
-        "attributes",
-        "client",
-        "count",
-        "instance",
-        "recipient",
-        "sender",
-        "size",
-        "state",
-        "user",
-    )
-
+    attributes: bytes
     state: bytes
     client: bytes
     sender: bytes
     recipient: bytes
-    count: bytes
+    recipients: bytes
     instance: bytes
     size: bytes
     user: bytes
 
-    def __init__(self, attributes: bytes, values: Iterable[bytes] = ()) -> None:
-        self.attributes = attributes
-        (
-            self.state,
-            self.client,
-            self.sender,
-            self.recipient,
-            self.count,
-            self.instance,
-            self.size,
-            self.user,
-        ) = values or self._searched()
-
-    def _searched(self) -> Iterable[bytes]:
-        block = _framed(self.attributes)
+    @classmethod
+    def of(cls, attributes: bytes) -> Request:
+        """The request of these attributes, in whatever order."""
+        block = _framed(attributes)
         state, *others = (_value(block, name) for name in _READ)
-        return (state if _value(block, b"request") == POLICY_REQUEST else b"", *others)
+        return cls(attributes, state if _value(block, b"request") == POLICY_REQUEST else b"", *others)
 
     @property
     def known(self) -> bool:
@@ -119,25 +101,27 @@ def number(value: bytes) -> int:
     return int(value) if value.isdigit() and len(value) < 16 else 0
 
 
-def usual(data: bytes) -> Request | None:
+def usual(data: bytes) -> Values | None:
     """The request that ``data`` is, the whole of it and nothing else, where it is written as Postfix writes it."""
     match = _USUAL(data) if len(data) <= LARGEST_REQUEST else None
-    return match and Request(data, match.groups())
+    # Nine groups, each of which takes part in every match.
+    return cast(Values, match.groups()) if match else None
 
 
 class RequestParser:
     """Cuts a stream into requests. Raises ``ProtocolError`` when one grows past ``LARGEST_REQUEST``."""
 
-    __slots__ = ("_buffer",)
+    __slots__ = ("pending",)
 
     def __init__(self) -> None:
-        self._buffer = b""
+        #: The beginning of a request that has not ended.
+        self.pending = b""
 
     def feed(self, data: bytes) -> list[Request]:
         """The requests that ``data`` completes, in order."""
-        scanned = len(self._buffer)
+        scanned = len(self.pending)
         if scanned:
-            data = self._buffer + data
+            data = self.pending + data
         requests = []
         start = 0
         # An end that began in the last byte of the buffer is found, and nothing is scanned twice.
@@ -145,25 +129,20 @@ class RequestParser:
         while end >= 0 or data.startswith(b"\n", start):
             if data.startswith(b"\n", start):
                 # An empty line with no attribute before it.
-                requests.append(Request(b""))
+                requests.append(Request.of(b""))
                 start += 1
             else:
                 if end - start > LARGEST_REQUEST:
                     # However it was cut on its way, what is too much is refused.
                     break
-                requests.append(Request(data[start:end]))
+                requests.append(Request.of(data[start:end]))
                 start = end + 2
             end = data.find(b"\n\n", start)
-        self._buffer = data[start:]
-        if len(self._buffer) > LARGEST_REQUEST:
-            self._buffer = b""
+        self.pending = data[start:]
+        if len(self.pending) > LARGEST_REQUEST:
+            self.pending = b""
             raise ProtocolError(f"a request passed {LARGEST_REQUEST} bytes without an empty line")
         return requests
-
-    @property
-    def pending(self) -> int:
-        """Bytes of a request that has not ended."""
-        return len(self._buffer)
 
 
 def reply(action: str) -> bytes:

@@ -16,7 +16,7 @@ from policy_service.engine import Engine
 from policy_service.leases import Book
 from policy_service.log import ERROR, log
 from policy_service.memory import Memory
-from policy_service.message import Message
+from policy_service.message import Charged, Message
 from policy_service.protocol import Request, RequestParser
 from policy_service.ruleset import RulesError, Ruleset
 from policy_service.serve import read_rules
@@ -46,6 +46,7 @@ class Replay:
 
     def __init__(self, ruleset: Ruleset) -> None:
         self.message: Message | None = None
+        self.charged: Charged | None = None
         self.ended = False
         self._book = Book()
         self._book.connected = True

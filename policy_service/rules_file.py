@@ -14,6 +14,7 @@ from datetime import date
 from typing import Any
 
 from policy_service.gcra import default_burst, shape
+from policy_service.json_pieces import pieces
 from policy_service.ruleset import (
     Credential,
     InvalidRecipients,
@@ -60,7 +61,8 @@ def parsing(
 ) -> Generator[None, None, Ruleset]:
     """The same, a little at a time: for who has somebody to answer in between."""
     try:
-        document = json.loads(text)
+        whole = text if isinstance(text, str) else text.decode(json.detect_encoding(text))
+        document = yield from pieces(whole, ("credentials",))
     except (ValueError, RecursionError) as error:
         raise RulesError([f"not JSON: {error}"]) from None
     reader = _Reader()

@@ -30,7 +30,7 @@ from policy_service.rules_file import parse, parsing
 from policy_service.ruleset import RulesError, Ruleset
 from policy_service.server import Delegation
 from policy_service.standing import Standing
-from policy_service.tick import tick
+from policy_service.tick import follow_pauses, tick
 from policy_service.watch import Watched
 
 if TYPE_CHECKING:
@@ -97,7 +97,8 @@ class Service:
         self._follower = self._make_follower()
         hold = self._follower.hold if self._follower else lambda *_: None
         self._engine = Engine(ruleset, self._book, Journal(hold), self._standing, time())
-        self._engine.paused = PauseFile().current
+        self._pauses = PauseFile()
+        self._engine.pauses = self._pauses.current()
         self._take_place(ruleset)
         self._connections: set[Delegation] = set()
         self._servers: list[asyncio.Server] = []
@@ -141,6 +142,7 @@ class Service:
         yield self._watched.run(self._told_to_reload.set)
         yield self._reload_when_told()
         yield tick(self._engine)
+        yield follow_pauses(self._engine, self._pauses)
         if self._follower:
             yield self._follower.run()
 

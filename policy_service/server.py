@@ -15,7 +15,7 @@ from typing import cast
 
 from policy_service.engine import Engine
 from policy_service.log import WARNING, log
-from policy_service.message import Message
+from policy_service.message import Charged, Message
 from policy_service.metrics import Latency
 from policy_service.protocol import ProtocolError, Request, RequestParser, usual
 
@@ -37,6 +37,7 @@ class Delegation(asyncio.Protocol):
         "_released",
         "_started",
         "_transport",
+        "charged",
         "ended",
         "message",
     )
@@ -53,6 +54,7 @@ class Delegation(asyncio.Protocol):
         self._started = 0
         self._transport: asyncio.Transport | None = None
         self.message: Message | None = None
+        self.charged: Charged | None = None
         self.ended = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -66,12 +68,12 @@ class Delegation(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         transport = self._transport
-        request = usual(data)
-        if request is None or self._busy or transport is None or self._parser.pending:
+        values = usual(data)
+        if values is None or self._busy or transport is None or self._parser.pending:
             self._queue_up(data)
             return
         started = monotonic_ns()
-        answer = self._engine.decide(request, self, started)
+        answer = self._engine.decide(values, self, started)
         if answer is None:
             self._wait(started)
             return

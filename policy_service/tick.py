@@ -8,8 +8,12 @@ from time import time
 
 from policy_service.engine import Engine
 from policy_service.log import WARNING, log
+from policy_service.pauses import PauseFile
 
 EVERY = 1.0
+
+#: How often what is paused is looked at: well under the five seconds in which a pause takes hold.
+PAUSES_EVERY = 0.25
 
 #: Rings of garbage are looked for once in so many ticks, while there are so few keys that it takes milliseconds.
 COLLECT_EVERY = 60
@@ -35,6 +39,13 @@ async def tick(engine: Engine) -> None:
         if len(engine.book.keys) <= FEW_KEYS and (turn := turn + 1) % COLLECT_EVERY == 0:
             gc.collect()
         await asyncio.sleep(EVERY)
+
+
+async def follow_pauses(engine: Engine, file: PauseFile) -> None:
+    """Tell the engine what is paused by hand."""
+    while True:
+        engine.pauses = file.current()
+        await asyncio.sleep(PAUSES_EVERY)
 
 
 WANTED = {

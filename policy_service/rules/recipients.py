@@ -11,7 +11,7 @@ def check(request: Request, context: Context) -> Verdict | None:
     credential = context.credential
     if credential is None:
         return None
-    count = number(request.count)
+    count = number(request.recipients)
     if count <= credential.recipients_per_message:
         return None
     return Verdict(

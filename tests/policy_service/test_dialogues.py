@@ -6,7 +6,6 @@ import json
 import pkgutil
 import shlex
 from collections.abc import Iterator, Mapping
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from policy_service.engine import Engine
 from policy_service.gcra import SECOND
 from policy_service.leases import Book
 from policy_service.memory import Memory
-from policy_service.message import Message
+from policy_service.message import Charged, Message
 from policy_service.pauses import Pauses
 from policy_service.pauses import parse as parse_pauses
 from policy_service.protocol import Request
@@ -69,6 +68,7 @@ class Asker:
 
     def __init__(self) -> None:
         self.message: Message | None = None
+        self.charged: Charged | None = None
         self.ended = False
         self.told: list[bytes] = []
 
@@ -112,7 +112,7 @@ class Conversation:
             name, _, value = pair.partition("=")
             values[NAMES.get(name, name)] = value
         block = "\n".join(f"{name}={value}" for name, value in values.items()).encode()
-        answer = self.engine.decide(Request(block), self.asker, self.now)
+        answer = self.engine.decide(Request.of(block), self.asker, self.now)
         if answer is None:
             self.settle()
             (answer,) = self.asker.told
@@ -144,9 +144,9 @@ class Conversation:
             self.standing.change(digest(b"", address.encode()), suppressed=word == "suppress")
         elif line.startswith(("pause ", "refuse ")):
             action, _, what = line.partition(" ")
-            self.engine.paused = partial(paused, action, *what.split())
+            self.engine.pauses = paused(action, *what.split())
         elif line == "resume":
-            self.engine.paused = tuple
+            self.engine.pauses = ()
         elif line == "database away":
             self.book.disconnect(self.now)
         elif line == "database back":

@@ -11,7 +11,7 @@ import pytest
 from policy_service.engine import Engine
 from policy_service.leases import Book
 from policy_service.memory import Memory
-from policy_service.protocol import Request, usual
+from policy_service.protocol import Values, usual
 from policy_service.rules_file import parse
 from policy_service.standing import Standing
 from tests.bench.policy import requests, servers
@@ -66,7 +66,7 @@ class Asked:
             assert answer.startswith((b"action=DUNNO", b"action=FILTER"))
         return called
 
-    def _question(self, state: str) -> tuple[Request, Asker, int]:
+    def _question(self, state: str) -> tuple[Values, Asker, int]:
         ((before, after),) = requests.pieces(state, 1, user="application")
         request = usual(b"%b%d%b" % (before, self._messages, after))
         assert request

@@ -166,7 +166,7 @@ def test_a_gap_is_an_event(shipping: Shipping, mail: Mail) -> None:
 
 
 def test_what_the_policy_service_raises_is_an_event(shipping: Shipping, capfd: pytest.CaptureFixture[str]) -> None:
-    request = Request(b"client_address=192.0.2.9\nsender=a@shop.test\ninstance=1.2")
+    request = Request.of(b"client_address=192.0.2.9\nsender=a@shop.test\ninstance=1.2")
     journal = Journal(lambda credential, until, reason: None)
     journal.incident("client", "the shop", request, "REJECT 5.7.1 Credential the shop may not be used from here")
     journal.decision(request, "client", "enforce", "REJECT 5.7.1 not from here")
