@@ -2,7 +2,8 @@
 
 Reading an inventory or a role takes libraries whose import alone takes longer than all else that a plan does here.
 A value is kept as a pickle: whoever can write into the folder can run code as this user, so the caller gives one that
-nobody else writes to, or None. Secrets never go through here.
+nobody else writes to, or None. What holds secrets is kept sealed, and nothing else: with a key that is made from those
+very secrets, so that the file says nothing to whoever cannot open them anyway.
 """
 
 from __future__ import annotations
@@ -10,15 +11,20 @@ from __future__ import annotations
 import hashlib
 import os
 import pickle
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
 #: The packages whose code decides what is made.
 _CODE = ("model", "inventory", "inventory/checks", "render")
+
+#: Bytes of a nonce of AES-GCM (RFC 5116 section 5.1).
+_NONCE = 12
 
 Made = TypeVar("Made")
 
@@ -36,6 +42,29 @@ def kept(folder: Path | None, name: str, source: bytes, make: Callable[[], Made]
     made = make()
     with suppress(OSError):  # a full disk costs time, and nothing else
         _write(place, key + pickle.dumps(made))
+    return made
+
+
+def sealed(folder: Path | None, name: str, source: bytes, secret: bytes, make: Callable[[], Made]) -> Made:
+    """Like ``kept``, for what is made of ``source``, ``secret``, templates and any code of ours, and holds secrets.
+
+    It is bound to the content of all of those: after any change of them it does not open, and is made anew.
+    """
+    if folder is None:
+        return make()
+    from cryptography.exceptions import InvalidTag
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    cipher = AESGCM(hashlib.sha256(b"smtpctl: what is kept\0" + secret).digest())
+    place, bound = folder / name, _everything() + hashlib.sha256(source).digest()
+    with suppress(OSError, ValueError, InvalidTag):
+        content = place.read_bytes()
+        found: Made = pickle.loads(cipher.decrypt(content[:_NONCE], content[_NONCE:], bound))  # noqa: S301 - as above
+        return found
+    made = make()
+    nonce = os.urandom(_NONCE)
+    with suppress(OSError):
+        _write(place, nonce + cipher.encrypt(nonce, pickle.dumps(made), bound))
     return made
 
 
@@ -64,3 +93,31 @@ def _stamps() -> Iterator[str]:
             if entry.name.endswith(".py"):
                 status = entry.stat()
                 yield f"{entry.path} {status.st_size} {status.st_mtime_ns}"
+
+
+@cache
+def _everything() -> bytes:
+    """A hash of all that decides what is rendered beside a fleet and its secrets: every file of ours, since whole
+    packages are rendered into programs; the library that fills templates in; the interpreter."""
+    root = Path(__file__).parent
+    folders = [root, root.parent / "policy_service", root.parent / "templates"]
+    if (library := find_spec("jinja2")) is not None:
+        folders += [Path(folder) for folder in library.submodule_search_locations or ()]
+    digest = hashlib.sha256(sys.version.encode())
+    for folder in folders:
+        for path in _files_below(str(folder)):
+            with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - hundreds of files: a Path each takes longer
+                content = file.read()
+            digest.update(f"{path}\0{len(content)}\0".encode())
+            digest.update(content)
+    return digest.digest()
+
+
+def _files_below(folder: str) -> Iterator[str]:
+    if not os.path.isdir(folder):  # noqa: PTH112 - as above; a wheel has the templates elsewhere
+        return
+    for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
+        if entry.is_file():
+            yield entry.path
+        elif entry.is_dir() and entry.name != "__pycache__":
+            yield from _files_below(entry.path)

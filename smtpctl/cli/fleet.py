@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from smtpctl.cli.loading import enter_network_of, load, overlay_of, own_cache
+from smtpctl.cli.loading import enter_network_of, load, overlay_of, own_cache, place_of
 from smtpctl.errors import UsageError
+from smtpctl.kept import sealed
 
 if TYPE_CHECKING:
     from smtpctl.model.artifacts import DesiredHost
@@ -26,6 +27,10 @@ role_option = click.option(
 )
 
 
+#: The desired state of larger fleets is not kept: it would take a hundred megabytes.
+MOST_KEPT = 100
+
+
 @dataclass(frozen=True)
 class Selection:
     """A fleet, and where the chosen hosts of it, and all of its hosts (``neighbours``), are reached."""
@@ -37,11 +42,18 @@ class Selection:
     neighbours: dict[str, Target]
 
     def render(self) -> dict[str, DesiredHost]:
-        """The desired state of the chosen hosts."""
-        from smtpctl.render import render_fleet
+        """The desired state of the chosen hosts; that of a whole fleet is kept, and rendered when anything changed."""
+        overlay, cache, hosts = overlay_of(self.inventory, self.fleet), own_cache(), list(self.targets)
 
-        overlay = overlay_of(self.inventory, self.fleet)
-        return render_fleet(self.fleet, self.secrets, overlay=overlay, hosts=list(self.targets), cache=own_cache())
+        def rendered() -> dict[str, DesiredHost]:
+            from smtpctl.render import render_fleet
+
+            return render_fleet(self.fleet, self.secrets, overlay=overlay, hosts=hosts, cache=cache)
+
+        if overlay or self.secrets.placeholders or hosts != list(self.fleet.hosts) or len(hosts) > MOST_KEPT:
+            return rendered()
+        secret = repr(sorted(self.secrets.items())).encode()
+        return sealed(cache, f"desired-{place_of(self.inventory)}", repr(self.fleet).encode(), secret, rendered)
 
     def order(self, plans: Mapping[str, HostPlan]) -> Sequence[Sequence[str]]:
         """The waves in which hosts with ``plans`` change."""

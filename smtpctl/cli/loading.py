@@ -55,8 +55,12 @@ def load_fleet(inventory: Path) -> Fleet:
     content = inventory.read_bytes() if inventory.is_file() else None
     if content is None or b"templates" in content:  # an overlay is held against the rules, too
         return validated()
-    place = hashlib.sha256(str(inventory.resolve()).encode()).hexdigest()[:16]
-    return kept(own_cache(), f"fleet-{place}", content, validated)
+    return kept(own_cache(), f"fleet-{place_of(inventory)}", content, validated)
+
+
+def place_of(inventory: Path) -> str:
+    """A name for where an inventory stands, for what is kept of it."""
+    return hashlib.sha256(str(inventory.resolve()).encode()).hexdigest()[:16]
 
 
 def built_in_templates() -> Path:
