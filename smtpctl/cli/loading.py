@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,10 +15,24 @@ if TYPE_CHECKING:
     from smtpctl.model.fleet import Fleet
     from smtpctl.model.secrets import Secrets
 
+
+class _Inventory(click.Path):
+    """The file of a fleet."""
+
+    def __init__(self) -> None:
+        super().__init__(exists=True, dir_okay=False, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter as problem:
+            self.fail(f"{problem.message}\nHINT: name the fleet's file, or export SMTPCTL_INVENTORY=FILE", param, ctx)
+
+
 #: The INVENTORY argument of every command that speaks of a fleet.
 inventory_argument = click.argument(
     "inventory",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=_Inventory(),
     default="inventory.yml",
     envvar="SMTPCTL_INVENTORY",
 )
@@ -28,7 +42,7 @@ inventory_argument = click.argument(
 inventory_option = click.option(
     "-i",
     "--inventory",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=_Inventory(),
     default="inventory.yml",
     envvar="SMTPCTL_INVENTORY",
     show_default=True,

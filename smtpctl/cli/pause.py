@@ -35,7 +35,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="For machines
 @value_argument
 @inventory_option
 @all_option
-@click.option("--refuse", is_flag=True, help="Refuse new mail of it (550) instead of letting it wait.")
+@click.option("--refuse", is_flag=True, help="Refuse new mail of it (554) instead of letting it wait.")
 @click.option("--why", default="", help="The reason, for whoever sees it.")
 @click.option("--for", "duration", type=AGE, help="End by itself after this time.")
 @json_option

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,9 @@ from smtpctl.errors import SmtpctlError, UsageError
 
 if TYPE_CHECKING:
     from smtpctl.operate.health import Status
+
+#: How far back incidents are looked for.
+RECENT = timedelta(days=1)
 
 
 @click.command()
@@ -85,10 +88,18 @@ def _look(selection: Selection, hosts: list[str], minutes: int) -> Status:
 
     with visits({name: selection.targets[name] for name in hosts}) as opened:
         found = ask_hosts(selection.fleet, opened)
-    rows, accepted, lag, words = _ledger(selection.inventory, minutes)
-    lag = {host: seconds for host, seconds in lag.items() if host in hosts}
+    said = _ledger(selection.inventory, minutes)
+    lag = {host: seconds for host, seconds in said.lag.items() if host in hosts}
     limits = _limits(selection, [name for name in hosts if name not in found.silent])
-    found = replace(found, flows=flows_of(rows), accepted=accepted, limits=limits, lag=lag, ledger=words)
+    found = replace(
+        found,
+        flows=flows_of(said.rows),
+        accepted=said.accepted,
+        limits=limits,
+        incidents=said.incidents,
+        lag=lag,
+        ledger=said.silence,
+    )
     balancers = [name for name, host in selection.fleet.hosts.items() if "balancer" in host.roles]
     asked = balancers if set(balancers) <= set(hosts) else []
     return replace(found, problems=problems_of(found, virtual_address(selection.fleet) if asked else "", asked))
@@ -110,19 +121,30 @@ def _limits(selection: Selection, hosts: list[str]) -> list[Mapping[str, Any]]:
         return []
 
 
-def _ledger(inventory: Path, minutes: int) -> tuple[list[dict[str, Any]], dict[str, int], dict[str, float], str]:
+@dataclass
+class _Said:
     """What the ledger says of the last minutes, how far each host's log is behind, and why it says nothing."""
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    accepted: dict[str, int] = field(default_factory=dict)
+    incidents: list[Mapping[str, Any]] = field(default_factory=list)
+    lag: dict[str, float] = field(default_factory=dict)
+    silence: str = ""
+
+
+def _ledger(inventory: Path, minutes: int) -> _Said:
     from smtpctl.cli.ledger_access import ledger_reader
+    from smtpctl.operate.incidents import at_least
 
     now = datetime.now(UTC)
+    since = now - timedelta(minutes=minutes)
     try:
         with ledger_reader(None, inventory) as reader:
-            rows = reader.outgoing(now - timedelta(minutes=minutes))
-            accepted = reader.accepted(now - timedelta(minutes=minutes))
-            lag = {row["host"]: (now - row["updated_at"]).total_seconds() for row in reader.sources()}
+            incidents = at_least((row for row in reader.incidents(now - RECENT) if row["open"]), "critical")
+            lag = {row["host"]: max((now - row["updated_at"]).total_seconds(), 0.0) for row in reader.sources()}
+            return _Said(reader.outgoing(since), reader.accepted(since), [*incidents], lag)
     except SmtpctlError as error:
-        return [], {}, {}, str(error)
-    return rows, accepted, lag, ""
+        return _Said(silence=str(error))
 
 
 def _screen(found: Status, minutes: int) -> Iterator[str]:
@@ -143,6 +165,8 @@ def _screen(found: Status, minutes: int) -> Iterator[str]:
     for row in found.limits:
         room = "spent" if row["room"] <= 0 else "nearly spent"
         yield f"LIMIT {room}: {row['key']} ({row['limit']}), {row['room']} left"
+    for row in found.incidents:
+        yield f"INCIDENT: {row['sentence']}; smtpctl incidents show {row['id']}"
     yield ""
     yield f"{'host':<12}{'instance':<16}{'incoming':>9}{'active':>9}{'deferred':>9}{'hold':>9}{'oldest':>9}"
     for host, state in found.hosts.items():

@@ -37,6 +37,8 @@ class Status:
     accepted: dict[str, int] = field(default_factory=dict)
     #: Keys of limits with little room left (key, limit, used, room). A full quota is no fault of the fleet's.
     limits: list[Mapping[str, Any]] = field(default_factory=list)
+    #: Critical incidents of the last day that nobody has acknowledged. They are a person's to judge, not a fault.
+    incidents: list[Mapping[str, Any]] = field(default_factory=list)
     hosts: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     silent: dict[str, str] = field(default_factory=dict)
     lag: dict[str, float] = field(default_factory=dict)
@@ -70,8 +72,10 @@ def problems_of(status: Status, virtual_address: str, balancers: Sequence[str]) 
     for host, state in status.hosts.items():
         found += _of_host(host, state)
     holders = [host for host in balancers if status.hosts.get(host, {}).get("holds_virtual_address")]
-    if virtual_address and len(holders) != 1 and not set(balancers) & set(status.silent):
-        found.append(f"the virtual address {virtual_address} is held by {' and '.join(holders) or 'nobody'}")
+    if virtual_address and len(holders) != 1:
+        is_whole = not set(balancers) & set(status.silent)
+        nobody = "nobody" if is_whole else "no host that answers"
+        found.append(f"the virtual address {virtual_address} is held by {' and '.join(holders) or nobody}")
     found += [
         f"{host}: the ledger is {lag / 60:.0f} minutes behind" for host, lag in status.lag.items() if lag > LEDGER_LAG
     ]

@@ -146,7 +146,8 @@ def _held(facts: Facts) -> Iterator[Finding]:
         yield Finding(
             f"Credential {credential} is held until {_moment(until)}: the policy service puts on hold what it submits.",
             _lines(row for row in facts.waiting if row["queue"] == "hold"),
-            f"smtpctl incidents list says why; when it is no thief: smtpctl policy quota reset --key held:{credential}",
+            "smtpctl incidents list says why; when it is no thief: "
+            f"smtpctl policy quota reset --key held:{credential}, then smtpctl queue release --credential {credential}",
         )
 
 

@@ -31,13 +31,13 @@ class Walk:
     words: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._left = commands_of(self.page)
+        self.left = commands_of(self.page)
 
     def run(self, begin: str, *more: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run the next command, with ``more`` in place of answers. It has to begin so, or the page was
         changed."""
-        assert self._left, f"{self.page.name} has no more commands; {begin} was expected"
-        line = self._left.pop(0)
+        assert self.left, f"{self.page.name} has no more commands; {begin} was expected"
+        line = self.left.pop(0)
         for word, here in self.words.items():
             line = line.replace(word, here)
         assert line.startswith(begin), f"{self.page.name}: {line!r}, not {begin!r}"
@@ -48,4 +48,4 @@ class Walk:
 
     def done(self) -> None:
         """Every command of the page was run."""
-        assert self._left == [], f"{self.page.name}: nobody ran {self._left}"
+        assert self.left == [], f"{self.page.name}: nobody ran {self.left}"

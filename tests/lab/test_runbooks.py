@@ -1,4 +1,4 @@
-"""docs/runbooks: incidents are brought about in the lab, and the page's own commands are run until they are over.
+"""docs/runbooks: each incident is brought about in the lab, and the page's own commands are run until it is over.
 
 The losses of control host and mailboxes are in test_fleet_backup.py, the stolen credential is in test_fleet_stolen.py.
 """
@@ -7,17 +7,33 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from smtpctl.keys.certificates import Pair, issue
+from smtpctl.keys.identity import identity_path, load_identity
+from smtpctl.keys.store import changing
 from tests.lab.runbook import RUNBOOKS, Walk
-from tests.lab.support import INVENTORY, AppliedFleet, until
+from tests.lab.support import INVENTORY, AppliedFleet, smtpctl, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
 ELSEWHERE = {"control-dead.md", "stolen-credential.md"}
+
+
+@pytest.fixture(scope="module")
+def copy(applied: AppliedFleet, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The lab's inventory with its secrets, to be changed; afterwards the hosts are as the lab's own says."""
+    folder = tmp_path_factory.mktemp("runbooks")
+    for suffix in (".yml", ".secrets.age", ".recipients"):
+        shutil.copy(INVENTORY.with_suffix(suffix), folder)
+    yield folder / INVENTORY.name
+    smtpctl("apply", str(INVENTORY), "--yes")
 
 
 @pytest.fixture
@@ -27,10 +43,16 @@ def mark() -> str:
 
 
 @pytest.fixture
-def walk(request: pytest.FixtureRequest) -> Walk:
+def walk(request: pytest.FixtureRequest, copy: Path) -> Walk:
     """The page that the test is named for."""
     name = request.node.name.removeprefix("test_").replace("_", "-")
-    return Walk(RUNBOOKS / f"{name}.md", INVENTORY)
+    return Walk(RUNBOOKS / f"{name}.md", copy)
+
+
+def waiting(mark: str, *chosen: str) -> list[str]:
+    """What waits of a test's mail, a line a message."""
+    listed = smtpctl("queue", "list", *chosen, "-i", str(INVENTORY)).stdout
+    return [line for line in listed.splitlines() if mark in line]
 
 
 def test_the_index_marks_the_pages_that_are_walked() -> None:
@@ -81,4 +103,38 @@ def test_database_away(applied: AppliedFleet, walk: Walk, mark: str) -> None:
     assert "the ledger does not answer" not in walk.run("status", check=False).stdout
     audit = walk.run("ledger audit", "--json", check=False).stdout
     assert json.loads(audit)["unanswered"] == []
+    walk.done()
+
+
+def test_queue_fills(applied: AppliedFleet, walk: Walk, mark: str) -> None:
+    for number in range(3):
+        applied.send(f"full+{mark}.{number}@gmail.test")
+    until(lambda: len(waiting(mark, "--queue", "deferred", "--credential", "shop")) == 3)
+    assert re.search(r"\d+  bounce\+orders@bounce.shop.test$", walk.run("queue top --by sender").stdout, re.M)
+    assert "452 4.2.2" in walk.run("queue top --by reply").stdout
+    assert mark in walk.run("queue list").stdout
+    walk.run("queue hold", "--yes")
+    assert len(waiting(mark, "--queue", "hold")) == 3
+    applied.journey(applied.send(f"ada+{mark}@gmail.test"), "delivered")
+    walk.run("queue release", "--yes")
+    assert waiting(mark, "--queue", "hold") == []
+    walk.run("queue delete", "--yes")
+    assert waiting(mark) == []
+    walk.done()
+
+
+def test_certificate_ends(applied: AppliedFleet, walk: Walk) -> None:
+    with changing(walk.inventory, load_identity(identity_path())) as values:
+        authority = Pair(values["tls/ca/certificate"], values["tls/ca/key"])
+        names = (applied.fleet.host_name("relay2"), applied.fleet.hosts["relay2"].address)
+        old = issue(authority, names, datetime.now(UTC) - timedelta(days=820))
+        values |= {"tls/relay2/certificate": old.certificate, "tls/relay2/key": old.key}
+    smtpctl("apply", str(walk.inventory), "--host", "relay2", "--yes")
+    assert re.search(r"WRONG: relay2: certificate .* ends in [45] days", walk.run("status", check=False).stdout)
+    assert "tls/relay2/certificate" in walk.run("secrets init").stdout
+    walk.run("apply", "--yes")
+    assert "ends in" not in smtpctl("status", "relay2", "-i", str(INVENTORY), check=False).stdout
+    walk.run("secrets rotate")
+    walk.run("apply", "--yes")
+    assert re.search(r"^relay2 .*certificates for 8\d\d days", walk.run("status", check=False).stdout, re.M)
     walk.done()

@@ -71,7 +71,12 @@ def test_what_the_fleet_lacks_is_wrong() -> None:
 
 def test_a_balancer_that_is_silent_may_hold_the_virtual_address() -> None:
     status = Status(hosts={"edge2": host()}, silent={"edge1": "no connection"})
-    assert problems(status) == ["edge1 does not answer: no connection"]
+    assert problems(status) == [
+        "edge1 does not answer: no connection",
+        f"the virtual address {VIRTUAL} is held by no host that answers",
+    ]
+    holder = replace(status, hosts={"edge2": host(holds_virtual_address=True)})
+    assert problems(holder) == ["edge1 does not answer: no connection"]
 
 
 def test_attempts_add_up_to_flows() -> None:

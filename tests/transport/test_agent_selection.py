@@ -118,8 +118,15 @@ def test_groups_are_of_the_chosen_recipients_only() -> None:
 def test_replies_that_differ_in_addresses_and_numbers_are_alike() -> None:
     one = alike("host mx.gmail.test[10.78.1.1] said: 452 4.2.2 <ada@gmail.test>: full")
     other = alike("host mx.gmail.test[10.78.1.9] said: 452 4.2.2 <bob@gmail.test>: full")
-    assert one == other
-    assert "ada" not in one
+    assert one == other == "host mx.gmail.test[#.#.#.#] said: 452 4.2.2 <…>: full"
+
+
+def test_what_a_reply_is_known_by_stays() -> None:
+    assert alike("host a[10.78.1.1] said: 421-4.7.28 9 too many") != alike(
+        "host a[10.78.1.1] said: 421-4.7.0 9 too many"
+    )
+    assert alike("connect to a[10.78.1.1]:25: Connection timed out") == "connect to a[#.#.#.#]:#: Connection timed out"
+    assert alike("") == "(not tried yet)"
 
 
 def test_groups_stay_bounded_and_lose_no_message() -> None:

@@ -28,6 +28,8 @@ ProviderOf = Callable[[str], str]
 
 _ADDRESS = re.compile(r"<?[^\s<>@]+@[^\s<>]+>?")
 _DIGITS = re.compile(r"\d+")
+#: A reply's code and enhanced code (RFC 5321 section 4.2, RFC 2034).
+_CODES = re.compile(r"[245]\d\d(?:[ -][245]\.\d{1,3}\.\d{1,3})?(?!\d)")
 
 #: json.loads looks for the encoding and for what follows, each time: two thirds of the time without.
 _decode = json.JSONDecoder().raw_decode
@@ -147,8 +149,15 @@ def groups_of(chosen: Chosen, by: str, provider_of: ProviderOf) -> Iterable[str]
 
 
 def alike(reply: str) -> str:
-    """A reply without what differs from message to message, so that equal ones count together."""
-    return _DIGITS.sub("#", _ADDRESS.sub("<…>", reply))[:200] or "(not tried yet)"
+    """A reply without what differs from message to message, so that equal ones count together. Its codes stay."""
+    server, said, text = reply.rpartition(" said: ")
+    codes = _CODES.match(text)
+    end = codes.end() if codes else 0
+    return (_masked(server) + said + text[:end] + _masked(text[end:]))[:200] or "(not tried yet)"
+
+
+def _masked(text: str) -> str:
+    return _DIGITS.sub("#", _ADDRESS.sub("<…>", text))
 
 
 class Groups:
