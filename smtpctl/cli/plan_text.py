@@ -40,6 +40,8 @@ def show_plans(plans: Mapping[str, HostPlan], mask: Mask) -> None:
         click.echo(f"\n{', '.join(hosts)}: {title}")
         click.echo(mask(diff), nl=False)
     for name, plan in plans.items():
+        for words in plan.stranded:
+            click.echo(f"\n{name}: refused while mail would be left behind: {words}")
         if plan.edited:
             click.echo(f"\n{name}: edited by hand, not overwritten without --take-over: {', '.join(plan.edited)}")
 
@@ -50,6 +52,7 @@ def plan_document(plan: HostPlan, mask: Mask) -> dict[str, Any]:
         "summary": mask(summary(plan)),
         "effects": [mask(effect) for effect in plan.effects],
         "changes": not plan.empty,
+        "stranded": plan.stranded,
         "paused": [dict(record) for record in plan.paused],
         "revision": plan.revision,
         "observed_revision": plan.observed_revision,

@@ -62,21 +62,21 @@ def list_names(inventory: Path, as_json: bool) -> None:
     """List the names of all secrets, without their values."""
     from smtpctl.inventory import load_fleet
     from smtpctl.keys import read_secrets
-    from smtpctl.keys.change import OWN_GROUPS
+    from smtpctl.keys.change import unused
     from smtpctl.keys.needs import needed_names
 
-    stored, needed = list(read_secrets(inventory)), needed_names(load_fleet(inventory))
-    missing = [name for name in needed if name not in stored]
-    unused = [name for name in stored if name not in needed and name.split("/")[0] in OWN_GROUPS]
+    stored, fleet = list(read_secrets(inventory)), load_fleet(inventory)
+    missing = [name for name in needed_names(fleet) if name not in stored]
+    not_needed = unused(stored, fleet)
     if as_json:
-        print_json({"names": stored, "missing": missing, "unused": unused})
+        print_json({"names": stored, "missing": missing, "unused": not_needed})
         return
     for name in stored:
         click.echo(name)
     for name in missing:
         progress(f"missing: {name} (smtpctl secrets init makes it)")
-    for name in unused:
-        progress(f"unused: {name} (nothing in the inventory needs it)")
+    for name in not_needed:
+        progress(f"unused: {name} (nothing in the inventory needs it; smtpctl secrets prune takes it out)")
 
 
 @secrets.command()
@@ -160,6 +160,37 @@ def rotate(words: tuple[str, ...], yes: bool, as_json: bool) -> None:
         new = rotated(values, fleet, name, datetime.now(UTC))
         values.update(new)
     _print_names(sorted(new), "changed", as_json)
+
+
+@secrets.command()
+@inventory_argument
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_json_option
+def prune(inventory: Path, yes: bool, as_json: bool) -> None:
+    """Take out every secret that the inventory no longer needs.
+
+    After a credential, a domain, a selector or a host was removed, and that was applied. What templates of your own
+    may use stays.
+
+    \b
+    Examples:
+      smtpctl secrets prune inventory/reference.yml
+    """
+    from smtpctl.inventory import load_fleet
+    from smtpctl.keys import read_secrets
+    from smtpctl.keys.change import unused
+    from smtpctl.keys.identity import identity_path, load_identity
+    from smtpctl.keys.store import changing
+
+    fleet, identity = load_fleet(inventory), load_identity(identity_path())
+    names = unused(list(read_secrets(inventory)), fleet)
+    if names and not yes:
+        if as_json:
+            raise UsageError("--json cannot ask", hint="add --yes")
+        click.confirm(f"{chr(10).join(names)}\nTake out these {len(names)}?", abort=True, err=True)
+    with changing(inventory, identity) as values:
+        gone = [name for name in names if values.pop(name, None) is not None]
+    _print_names(gone, "removed", as_json)
 
 
 @secrets.command()

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from smtpctl.deploy.crew import Crew, crew
 from smtpctl.deploy.judge import rule_errors
+from smtpctl.deploy.leaving import require_empty
 from smtpctl.deploy.neighbours import Neighbours
 from smtpctl.deploy.turns import turn_of
 from smtpctl.deploy.visit import Report, Visit
@@ -131,7 +132,7 @@ def apply_fleet(
     """Bring every target to what is desired of it; a result for each. Raises nothing that a host did wrong."""
     with crew(targets, report) as run:
         desire(run)
-        _run(run, settings, confirm)
+        _run(run, settings, report, confirm)
         return [visit.result(mask) for visit in run.visits.values()]
 
 
@@ -152,7 +153,7 @@ def verdict(results: Sequence[HostResult]) -> SmtpctlError | None:
     return SmtpctlError(f"nothing was applied; failed on: {', '.join(result.host for result in failed)}")
 
 
-def _run(run: Crew, settings: Settings, confirm: Confirm) -> None:
+def _run(run: Crew, settings: Settings, report: Report, confirm: Confirm) -> None:
     if len(run.whole()) < len(run.visits):
         return
     upgrade = settings.kind == "upgrade"
@@ -161,7 +162,7 @@ def _run(run: Crew, settings: Settings, confirm: Confirm) -> None:
     ):
         return
     changing = [visit for visit in run.visits.values() if visit.plan and not visit.plan.empty]
-    if (not changing and not settings.expected) or not _permitted(run, changing, settings, confirm):
+    if (not changing and not settings.expected) or not _permitted(run, changing, settings, report, confirm):
         return
     try:
         # The barrier: nothing goes live anywhere unless every host of the run is staged and valid.
@@ -171,12 +172,14 @@ def _run(run: Crew, settings: Settings, confirm: Confirm) -> None:
         run.each(Visit.abandon, changing)
 
 
-def _permitted(run: Crew, changing: Sequence[Visit], settings: Settings, confirm: Confirm) -> bool:
-    """Nothing moved since a saved plan; no hand edit is lost unless that was said; and somebody wants this at all."""
+def _permitted(run: Crew, changing: Sequence[Visit], settings: Settings, report: Report, confirm: Confirm) -> bool:
+    """Nothing moved since a saved plan; no hand edit is lost unless that was said; no mail is left behind; and
+    somebody wants this at all."""
     for visit in run.visits.values():
         if visit.plan and (objection := _objection(visit.plan, settings)):
-            visit.fail(HostError(visit.name, "plan", objection))
+            visit.fail(objection)
     if changing and settings.kind == "apply":
+        require_empty(changing, report)
         for name, error in rule_errors(run.desired()).items():
             run.visits[name].fail(error)
     if len(run.whole()) < len(run.visits) or not changing:
@@ -184,12 +187,16 @@ def _permitted(run: Crew, changing: Sequence[Visit], settings: Settings, confirm
     return confirm({visit.name: visit.plan for visit in changing if visit.plan}) and not run.interrupted.is_set()
 
 
-def _objection(plan: HostPlan, settings: Settings) -> str:
+def _objection(plan: HostPlan, settings: Settings) -> HostError | None:
+    words = hint = ""
     if plan.host in settings.expected and (difference := moved(settings.expected[plan.host], plan)):
-        return f"not as it was when the plan was saved: {difference}"
-    if plan.edited and not settings.take_over:
-        return f"edited by hand on the host: {', '.join(plan.edited)}"
-    return ""
+        words = f"not as it was when the plan was saved: {difference}"
+    elif plan.edited and not settings.take_over:
+        words = f"edited by hand on the host: {', '.join(plan.edited)}"
+    elif plan.stranded:
+        words = f"mail would be left behind: {'; '.join(plan.stranded)}"
+        hint = "with the inventory as it was, wait until `smtpctl queue list` has none of it, bounce or delete it"
+    return HostError(plan.host, "plan", words, hint=hint) if words else None
 
 
 def _go_live(run: Crew, changing: Sequence[Visit], settings: Settings) -> None:

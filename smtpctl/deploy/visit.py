@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from smtpctl.errors import HostError, SmtpctlError, TransportError
@@ -11,6 +12,7 @@ from smtpctl.model.artifacts import DesiredHost
 from smtpctl.model.plans import HostPlan, ObservedHost
 from smtpctl.model.records import Event, HistoryEntry, HostResult, Outcome
 from smtpctl.plan import plan_host, plan_upgrades
+from smtpctl.plan.leaving import SUBMISSION, going, stopping, stranded
 from smtpctl.plan.upgrades import patterns as upgrade_patterns
 from smtpctl.transport import requests
 from smtpctl.transport.connection import Target
@@ -73,9 +75,19 @@ class Visit:
             self.report("recover", recovered)
         self.observed = requests.observed(self.name, answer)
         self.plan = plan_host(desired, self.observed)
+        self._look_for_mail(self.plan, self.observed)
         if self.plan.empty:
             self.finish(Outcome.UNCHANGED)
         return self.plan
+
+    def _look_for_mail(self, plan: HostPlan, observed: ObservedHost) -> None:
+        """Note in the plan what waits where the plan would leave it."""
+        instances, transports = stopping(plan), going(plan, observed)
+        if not instances and not transports:
+            return
+        request = {"do": "waiting", "instances": instances, "transports": {SUBMISSION: transports}}
+        found = self._connected().ask(request).header
+        self.plan = replace(plan, stranded=stranded(found["instances"], found["transports"]))
 
     def observe_upgrades(self) -> HostPlan:
         """Lock, and plan what the host's own repositories offer; nothing else may differ from what is desired."""

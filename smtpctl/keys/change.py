@@ -42,6 +42,12 @@ def assigned(fleet: Fleet, name: str, value: str) -> dict[str, str]:
     return {name: value}
 
 
+def unused(values: Iterable[str], fleet: Fleet) -> list[str]:
+    """Those of the names that nothing in the inventory needs. What templates of one's own may use is not among them."""
+    needed = set(needed_names(fleet))
+    return [name for name in values if name not in needed and name.split("/")[0] in OWN_GROUPS]
+
+
 def check_name(fleet: Fleet, name: str) -> None:
     """Raise SecretsError, with the nearest right name, unless ``name`` can be set."""
     if not _NAME.fullmatch(name):

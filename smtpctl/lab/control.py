@@ -20,7 +20,7 @@ from smtpctl.lab.addresses import CONTROLLER, INTERNET
 from smtpctl.lab.boot import PATIENCE, await_internet, await_ssh, boot
 from smtpctl.lab.environment import TO_BOOT, TO_BUILD, require_programs, require_root, require_usable_folder
 from smtpctl.lab.fleet import default_inventory, plan_lab
-from smtpctl.lab.identities import ensure_ssh
+from smtpctl.lab.identities import ensure_ssh, ensure_ssh_key
 from smtpctl.lab.image import ensure_image, find_image
 from smtpctl.lab.internet.authority import ensure_internet
 from smtpctl.lab.internet.install import MAIL
@@ -200,12 +200,20 @@ class Lab:
         if host == INTERNET:
             await_internet(self.state, record)
 
-    def reinstall_host(self, host: str) -> None:
-        """Cut the power of ``host``, throw its disk away and boot it as it was first; return when it answers SSH."""
+    def reinstall_host(self, host: str, *, another_machine: bool = False) -> None:
+        """Cut the power of ``host``, throw its disk away and boot it as it was first; return when it answers SSH. As
+        ``another_machine`` it has another SSH key, which nobody knows until somebody trusts it (``trust_hosts``)."""
         self.stop_host(host)
         self._await(host, "does not end", lambda: not self.is_on(host))
         self.state.empty_disk(host).touch()
+        if another_machine:
+            self.state.host_key(host).unlink()
+            ensure_ssh_key(self.state.host_key(host), host)
         self.start_host(host)
+
+    def trust_hosts(self) -> None:
+        """Know every host by the key that it has now, and by no other."""
+        ensure_ssh(self.state, Plan.from_json(self.state.plan.read_text()).hosts)
 
     def reboot_host(self, host: str) -> None:
         """Have ``host`` stop its services and boot again; return when it answers SSH."""

@@ -37,13 +37,13 @@ def write_private(path: Path, content: bytes) -> None:
 def ensure_ssh(state: StateFolder, hosts: Iterable[PlannedHost]) -> None:
     """Keys of the controller and of every host, known_hosts by name and address, and a configuration for ssh(1)."""
     state.keys.mkdir(mode=0o700, parents=True, exist_ok=True)
-    host_keys = state.keys / "hosts"
-    host_keys.mkdir(mode=0o700, exist_ok=True)
+    (state.keys / "hosts").mkdir(mode=0o700, exist_ok=True)
     ensure_ssh_key(state.identity, "smtpctl-lab")
     known, sections = [], [_SSH_DEFAULTS.format(identity=state.identity, known_hosts=state.known_hosts)]
     for host in hosts:
-        ensure_ssh_key(host_keys / host.name, host.name)
-        public = " ".join((host_keys / f"{host.name}.pub").read_text().split()[:2])
+        key = state.host_key(host.name)
+        ensure_ssh_key(key, host.name)
+        public = " ".join(key.with_name(f"{host.name}.pub").read_text().split()[:2])
         known.append(f"{host.name},{host.full_name},{host.address} {public}\n")
         sections.append(f"Host {host.name} {host.full_name}\n  HostName {host.address}\n")
     state.known_hosts.write_text("".join(known))

@@ -46,7 +46,7 @@ def _network_commands(addresses: tuple[str, ...]) -> str:
 
 
 def _ssh(root: Path, host: PlannedHost, state: StateFolder) -> None:
-    key = state.keys / "hosts" / host.name
+    key = state.host_key(host.name)
     put(root, "/etc/ssh/ssh_host_ed25519_key", key.read_bytes(), 0o600)
     put(root, "/etc/ssh/ssh_host_ed25519_key.pub", key.with_name(f"{host.name}.pub").read_bytes())
     put(root, "/root/.ssh/authorized_keys", state.identity.with_name("id_ed25519.pub").read_bytes(), 0o600)

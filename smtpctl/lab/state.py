@@ -70,6 +70,10 @@ class StateFolder:
         """The controller's private SSH key."""
         return self.keys / "id_ed25519"
 
+    def host_key(self, host: str) -> Path:
+        """The private SSH key of ``host``; its public half stands beside it."""
+        return self.keys / "hosts" / host
+
     @property
     def authority(self) -> Path:
         """Certificate of the lab's authority, by which the providers' certificates are trusted."""

@@ -228,6 +228,8 @@ class HostPlan:
     unfinished: str = ""
     holds_address: bool = False
     paused: tuple[Mapping[str, Any], ...] = ()
+    #: Mail that waits where the plan would leave it behind, in words: an apply refuses then.
+    stranded: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:

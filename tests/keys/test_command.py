@@ -381,3 +381,15 @@ def test_no_command_tells_a_value_that_it_was_not_asked_for(
             assert value not in result.out + result.err
     for path in inventory.parent.rglob("*"):
         assert CANARY.encode() not in path.read_bytes()
+
+
+def test_prune_takes_out_what_nothing_needs_and_nothing_else(run: Run, inventory: Path) -> None:
+    run("init")
+    run("set", "extra/hook/token", given="of a template")
+    inventory.write_text(inventory.read_text().replace("  newsletter:", "  letters:"))
+    assert run("prune").code == 1, "nobody said yes"
+    done = run("prune", "--yes", "--json")
+    assert json.loads(done.out)["removed"] == ["credentials/newsletter/password", "credentials/newsletter/scram"]
+    names = json.loads(run("list", "--json").out)
+    assert (names["unused"], "extra/hook/token" in names["names"]) == ([], True)
+    assert run("prune", "--yes").err.strip() == "nothing to do"

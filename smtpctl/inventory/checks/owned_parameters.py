@@ -51,7 +51,16 @@ OWNED: tuple[Owned, ...] = (
             "smtpd_use_tls",
         ),
     ),
-    Owned("which mail is checked and signed", ("smtpd_milters", "non_smtpd_milters", "milter_default_action")),
+    Owned(
+        "which mail is checked and signed",
+        (
+            "smtpd_milters",
+            "smtpd_milter_maps",
+            "non_smtpd_milters",
+            "milter_default_action",
+            "receive_override_options",
+        ),
+    ),
     Owned(
         "where mail goes, and from which address",
         (

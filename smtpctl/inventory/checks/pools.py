@@ -29,13 +29,10 @@ def a_stream_has_a_pool(fleet: Fleet) -> Findings:
 
 @reads("streams", "pools")
 def a_pool_carries_one_stream(fleet: Fleet) -> Findings:
-    """A pool is the outgoing side of exactly one stream: a shared one would share its reputation."""
-    all_known = all(stream.pool in fleet.pools for stream in fleet.streams.values())
+    """A pool is the outgoing side of one stream: a shared one would share its reputation. One without a stream takes
+    nothing and sends what it has, until it is empty and removed."""
     for pool in fleet.pools:
         streams = [name for name, stream in fleet.streams.items() if stream.pool == pool]
-        if not streams and all_known:
-            message = f"no stream uses pool {pool!r}"
-            yield Finding(("pools", pool), message, "name it in a stream, or remove it", at_key=True)
         for other in streams[1:]:
             message = f"streams {streams[0]!r} and {other!r} share pool {pool!r}, and so their reputation and queue"
             yield Finding(("streams", other, "pool"), message, "give each stream a pool of its own")

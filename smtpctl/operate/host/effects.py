@@ -45,8 +45,10 @@ def leave(folder: PauseFolder, record: Record) -> None:
     if not _concerns_queues(record):
         return
     time.sleep(SEEN)
+    here = spool.instances()  # a pool that was removed meanwhile has nothing to let go
     for instance, ids in folder.held(record["id"]).items():
-        _release(instance, ids)
+        if instance in here:
+            _release(instance, ids)
     folder.forget_held(record["id"])
     for instance, selection in _queued(record):
         since = {**selection, "queue": ["hold"], "younger": int(time.time() - record["since"]) + 1}

@@ -31,6 +31,7 @@ _READERS: tuple[tuple[str, NamedReader], ...] = (
     ("/etc/nftables.conf", _unnamed(nftables.nftables)),
     ("/etc/smtpctl/policy.json", _unnamed(policy.rules)),
     ("/etc/smtpctl/routing.json", _unnamed(policy.routing)),
+    ("/etc/smtpctl/peers.json", _unnamed(pairs.hosts)),
     ("/etc/smtpctl/*.json", pairs.document),
     ("/etc/opendkim/keytable-*", keys.key_table),
     ("/etc/systemd/system/*", pairs.unit),

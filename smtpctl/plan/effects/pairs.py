@@ -32,6 +32,17 @@ def document(name: str, old: str, new: str) -> list[str]:
     return compare(_members(old), _members(new), lambda key, before, after: f"{name}: {key} {changed(before, after)}")
 
 
+def hosts(old: str, new: str) -> list[str]:
+    """Hosts that join the fleet or leave it."""
+
+    def say(name: str, before: str | None, after: str | None) -> str:
+        if before is None or after is None:
+            return f"{name} {'joins' if before is None else 'leaves'} the fleet"
+        return f"address of {name} {changed(before, after)}"
+
+    return compare(_members(old), _members(new), say)
+
+
 def _settings(text: str) -> dict[str, str]:
     """``Key`` to value; values of a key that stands several times, joined."""
     found: dict[str, str] = {}

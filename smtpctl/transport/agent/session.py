@@ -64,6 +64,7 @@ class Session:
             "state": self.state,
             "examine": self.examine,
             "hand-over": self.hand_over,
+            "waiting": self.waiting,
             "queue-flush": lambda message: self._mail_queues().flush(message),
             "handmade": self.handmade,
             "admit": self.admit,
@@ -258,6 +259,12 @@ class Session:
         if message.header["pools"] is not None:
             emptying.hand_over(message.header["pools"])
         return {"answer": "handed-over", "pools": emptying.handed_over()}
+
+    def waiting(self, message: frames.Message) -> dict[str, Any]:
+        """Mail that a change would leave behind."""
+        from . import waiting
+
+        return {"answer": "waiting", **waiting.waiting(message.header["instances"], message.header["transports"])}
 
     def handmade(self, message: frames.Message) -> dict[str, Any]:
         """What a Postfix that was set up by hand says of itself."""

@@ -57,6 +57,16 @@ def envelopes(instance: str, ids: Sequence[str]) -> Iterator[tuple[str, dict[str
         yield identity, {name: value for name, _, value in (pair.partition("=") for pair in pairs)}
 
 
+def transports(instance: str, ids: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """(queue id, transport) for each of ``ids`` that a FILTER answer has bound to one (access(5))."""
+    for start in range(0, len(ids), BATCH):
+        for block in _postcat(instance, "-eq", ids[start : start + BATCH]).split("*** ENVELOPE RECORDS ")[1:]:
+            head, _, body = block.partition("\n")
+            for line in body.splitlines():
+                if line.startswith("content_filter: "):
+                    yield head.removesuffix(" ***").rpartition("/")[2], line.split()[1].partition(":")[0]
+
+
 def headers(instance: str, ids: Sequence[str]) -> Iterator[tuple[str, str]]:
     """(queue id, header) for each of ``ids`` that is still there."""
     for identity in ids:
