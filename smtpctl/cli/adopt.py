@@ -74,6 +74,12 @@ def _show(adoption: Adoption, host: str, file: Path) -> None:
         progress(f"\n  {entry.subject}{value}{f'   ({entry.instance})' if entry.instance else ''}")
         progress(f"    why:   {entry.why}")
         progress(f"    to do: {_filled(entry.remedy, host, file)}")
+    from smtpctl.operate.adoption.differences import how
+
+    said = {(change.instance, change.parameter): how(change) for change in adoption.changes if how(change)}
+    progress(f"\n{len(said)} parameters are said otherwise:")
+    for (instance, parameter), words in said.items():
+        progress(f"  {parameter}   ({instance}): {words}")
     for instance, becomes in dict.fromkeys((change.instance, change.becomes) for change in adoption.changes):
         names = [c.parameter for c in adoption.changes if (c.instance, c.becomes) == (instance, becomes)]
         progress(f"\n{instance} becomes /etc/postfix-{becomes}: {len(names)} parameters differ (--json has each)")

@@ -12,9 +12,10 @@ from fnmatch import fnmatchcase
 
 from smtpctl.inventory.checks.owned_parameters import OVERLAY, reason_against
 from smtpctl.inventory.checks.pools import MASTER_SERVICES
+from smtpctl.operate.adoption.draft import oldest_protocol
 from smtpctl.operate.adoption.facts import Instance, Server
 from smtpctl.operate.adoption.report import Change, Draft, Left
-from smtpctl.operate.adoption.ways import seconds_of
+from smtpctl.operate.adoption.ways import OWN_TABLE, goes_elsewhere, seconds_of
 
 #: Parameters (patterns) that the draft says in other words, and where.
 SAID = {
@@ -68,6 +69,13 @@ OTHERWISE = {
         "who may send what is decided by credentials, limits and rules (the policy service)",
         "credentials, limits, rules; what is left of it in an overlay template",
     ),
+    "relayhost": ("every pool delivers to where the MX points", OWN_TABLE),
+    "default_transport": ("every pool delivers to where the MX points", OWN_TABLE),
+    "sender_dependent_relayhost_maps": ("every pool delivers to where the MX points", OWN_TABLE),
+    "smtp_sasl_*": ("providers are sent to without signing in", OWN_TABLE),
+    "smtp_sender_dependent_authentication": ("providers are sent to without signing in", OWN_TABLE),
+    "defer_transports": ("transports are named otherwise", "smtpctl pause says what waits"),
+    "postscreen_*": ("the world reaches port 25 of the feedback role only, which takes bounces and reports", OVERLAY),
     "milter_default_action": ("mail that cannot be signed waits (tempfail)", "nothing to do"),
     "non_smtpd_milters": ("submission takes mail by SMTP only", "nothing to do"),
     "smtpd_milters": (
@@ -94,7 +102,7 @@ def carried(server: Server, draft: Draft, rendered: Mapping[str, str]) -> dict[s
                 or not _concerns(name, becomes)
             ):
                 continue
-            if name in server.defaults and not _said(name) and not _why_not(name, value):
+            if name in server.defaults and not _said(name, value) and not _why_not(name, value):
                 found.setdefault(becomes, {})[name] = value
     return found
 
@@ -114,14 +122,27 @@ def changes(server: Server, draft: Draft, rendered: Mapping[str, str]) -> tuple[
                 continue
             changed.append(Change(instance.directory, becomes, name, was, will_be))
             ours = name == "mynetworks" and becomes != "submission"  # pools take mail from submission hosts
-            if name in instance.parameters and _concerns(name, becomes) and not _said(name) and not ours:
+            if name in instance.parameters and _concerns(name, becomes) and not _said(name, was) and not ours:
                 left[instance.directory, name] = _left(server, draft, instance, name, was)
-    return changed, [entry for entry in left.values() if entry.why]
+    found = [entry for entry in left.values() if entry.why]
+    return changed, [*found, *(entry for instance in server.instances for entry in _of_no_concern(draft, instance))]
+
+
+def _of_no_concern(draft: Draft, instance: Instance) -> Iterator[Left]:
+    """Parameters that none of the new instances would look at: how a pool takes mail, how submission hands it on."""
+    becomes = draft.successors[instance.directory]
+    names = [name for name in instance.parameters if not any(_concerns(name, new) for new in becomes)]
+    if names and not becomes:
+        why = "it takes mail from this host and hands it on here, such as to a filter: no part of the fleet does"
+        yield Left(instance.directory, "the whole instance", ", ".join(names), why, OVERLAY)
+    elif names:
+        why = "a pool takes mail from submission hosts only" if "submission" not in becomes else "pools deliver"
+        yield Left(instance.directory, "set, and the draft has no use for it", ", ".join(names), why, "nothing to do")
 
 
 def _left(server: Server, draft: Draft, instance: Instance, name: str, value: str) -> Left:
     if _of_a_transport(instance, name):
-        known = name.partition("_destination_")[0] in draft.inventory["providers"]
+        known = (instance.directory, name.partition("_destination_")[0]) in draft.providers
         why = "" if known else "no recipient domain is sent through this transport"
         return Left(instance.directory, name, value, why, "a provider with these limits")
     if name not in server.defaults:
@@ -166,13 +187,20 @@ def _concerns(name: str, becomes: str) -> bool:
     return not any(fnmatchcase(name, pattern) for pattern in against)
 
 
-def _said(name: str) -> str:
+def _said(name: str, value: str) -> str:
+    """Where the inventory says it; nothing where it does not, or not this value."""
+    if name in ("relayhost", "default_transport") and goes_elsewhere(name, value):
+        return ""
+    if fnmatchcase(name, "smtpd_tls_*protocols") and oldest_protocol({name: value}) not in ("TLSv1.2", "TLSv1.3"):
+        return ""
     return next((words for pattern, words in SAID.items() if fnmatchcase(name, pattern)), "")
 
 
 def how(change: Change) -> str:
     """Where the inventory says it instead; nothing where it is smtpctl's own way."""
-    return _said(change.parameter)
+    if change.parameter == "mynetworks" and change.becomes != "submission":
+        return "a pool takes mail from submission hosts"
+    return _said(change.parameter, change.was)
 
 
 def parse(text: str) -> dict[str, str]:

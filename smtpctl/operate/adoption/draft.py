@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from smtpctl.operate.adoption.names import is_domain, name_of
 from smtpctl.operate.adoption.report import Draft, Notes
 from smtpctl.operate.adoption.ways import Way, providers_of, seconds_of, way_of_sender, ways_of
 
+_PROTOCOLS = ("SSLv2", "SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 ROLES = ["balancer", "submission", "relay", "feedback", "mailbox", "control"]
 FIRST_PORT = 10025
 
@@ -37,6 +39,7 @@ def draft_of(server: Server, reached: Reached) -> Draft:
     interface, address, prefix = _own_address(
         server, names.host, [source["address"] for source in sources], reached, notes
     )
+    providers, transports = providers_of(server, ways, notes)
     inventory: dict[str, Any] = {
         "version": 1,
         "fleet": name_of(names.infrastructure.split(".")[0], "fleet"),
@@ -51,7 +54,8 @@ def draft_of(server: Server, reached: Reached) -> Draft:
         "hosts": {names.host: {"address": address, "roles": ROLES, "sources": sources}},
         "streams": {way.pool: {"pool": way.pool} for way in ways},
         "pools": {way.pool: _pool(way, number) for number, way in enumerate(ways)},
-        "providers": providers_of(ways, notes),
+        **({"tls": {"minimum": "TLSv1.3"}} if oldest_protocol(server.primary.parameters) == "TLSv1.3" else {}),
+        "providers": providers,
         "limits": [{"key": "credential", "counted": "recipients", "count": 10000, "per": "1h"}],
         "credentials": people.credentials(
             server, list(domains), lambda sender: way_of_sender(server, ways, sender).pool, notes
@@ -60,7 +64,7 @@ def draft_of(server: Server, reached: Reached) -> Draft:
     }
     _comment(names, notes)
     _told_beside(server, notes)
-    return Draft(inventory, notes, _successors(server, ways))
+    return Draft(inventory, notes, _successors(server, ways), transports)
 
 
 class _Names:
@@ -69,14 +73,14 @@ class _Names:
     def __init__(self, server: Server) -> None:
         full = server.primary.settled["myhostname"].lower().strip(".")
         label, _, parent = full.partition(".")
-        self.infrastructure = parent if is_domain(parent) else server.primary.settled["mydomain"].lower()
+        self.infrastructure = parent if is_domain(parent) else people.own_domain(server)
         self.old = full
         self.host = f"{name_of(label, 'host')[:30]}-1".replace("--", "-")
         certified = [name.lower() for one in server.certificates for name in one["names"]]
         taken = {full, *(helo for way in ways_of(server) for _, helo, _ in way.sources)}
         wanted = [*certified, f"smtp.{self.infrastructure}", f"submit.{self.infrastructure}"]
         fits = (name for name in wanted if name.endswith(f".{self.infrastructure}") and is_domain(name))
-        self.service = next(name for name in fits if name not in taken)
+        self.service = next((name for name in fits if name not in taken), f"applications.{self.infrastructure}")
 
 
 def _sources(
@@ -133,6 +137,18 @@ def duration(seconds: int) -> str:
     return f"{seconds}s"
 
 
+def oldest_protocol(parameters: Mapping[str, str]) -> str:
+    """The oldest protocol that a server takes (postconf(5), smtpd_tls_mandatory_protocols); nothing where not said."""
+    said = parameters.get("smtpd_tls_mandatory_protocols") or parameters.get("smtpd_tls_protocols") or ""
+    words = re.split(r"[,:\s]+", said.strip())
+    floor = next((word.removeprefix(">=") for word in words if word.startswith(">=")), "")
+    named = [word for word in words if word in _PROTOCOLS]
+    for protocol in _PROTOCOLS[_PROTOCOLS.index(floor) if floor in _PROTOCOLS else 0 :] if said else ():
+        if f"!{protocol}" not in words and (not named or protocol in named):
+            return protocol
+    return ""
+
+
 def _comment(names: _Names, notes: Notes) -> None:
     notes.guess(("network", "management"), "the machine that asked; name the networks of those who administer it")
     notes.guess(("domains", "infrastructure"), f"what stands behind the first dot of myhostname, {names.old}")
@@ -145,7 +161,12 @@ def _comment(names: _Names, notes: Notes) -> None:
 
 
 def _told_beside(server: Server, notes: Notes) -> None:
-    """What no parameter says: messages that wait, tables that were not read, aliases."""
+    """What no parameter says: messages that wait, tables that were not read, aliases, what does not run."""
+    for folder in server.idle:
+        why = "it does not run, or nothing in /etc/postfix names it"
+        notes.leave(
+            "", "folder of an instance", folder, why, "where it does run, name it: postmulti -i, then adopt again"
+        )
     for instance in server.instances:
         if instance.waiting:
             why = "the new instances begin with empty queues"
@@ -155,6 +176,8 @@ def _told_beside(server: Server, notes: Notes) -> None:
             for table in tables:
                 if table.unread:
                     notes.leave(instance.directory, parameter, table.table, table.unread, "look at it by hand")
+        for name in instance.unused:
+            notes.leave(instance.directory, name, "", "it means nothing to Postfix either", "misspelt? look at it")
         aliases = [key for key, _ in instance.rows("alias_maps")]
         others = [key for key in aliases if key not in ("postmaster", "abuse", "root", "mailer-daemon")]
         if others:

@@ -29,11 +29,13 @@ class Instance:
     overrides: tuple[tuple[str, str, str, str], ...]
     tables: Mapping[str, tuple[Table, ...]]
     waiting: int
+    #: Names in main.cf that mean nothing to Postfix.
+    unused: tuple[str, ...]
 
     @property
     def name(self) -> str:
         """What stands after ``postfix-``; nothing for the primary instance."""
-        return self.directory.removeprefix("/etc/postfix").lstrip("-")
+        return self.directory.rpartition("/")[2].removeprefix("postfix").lstrip("-")
 
     def override(self, service: str, parameter: str) -> str | None:
         """A parameter of one way out, as its service has it."""
@@ -71,6 +73,8 @@ class Server:
     certificates: tuple[Mapping[str, Any], ...]
     #: Postfix's own defaults there.
     defaults: Mapping[str, str] = field(repr=False)
+    #: Folders of instances that do not run, or that no instance is known of.
+    idle: tuple[str, ...]
 
     @property
     def primary(self) -> Instance:
@@ -88,6 +92,7 @@ def server_of(told: Mapping[str, Any]) -> Server:
         keys=tuple(Key(**key) for key in told["dkim"]["keys"]),
         certificates=tuple(told["certificates"]),
         defaults=told["defaults"],
+        idle=(*(one["directory"] for one in told["instances"] if not one["enabled"]), *told["unknown"]),
     )
 
 
@@ -106,4 +111,5 @@ def _instance(told: Mapping[str, Any]) -> Instance:
             for parameter, tables in told["tables"].items()
         },
         waiting=told["waiting"],
+        unused=tuple(told["unused"]),
     )

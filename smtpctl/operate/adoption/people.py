@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable
 from typing import Any
@@ -11,6 +12,8 @@ from smtpctl.operate.adoption.names import is_domain, name_of
 from smtpctl.operate.adoption.report import Notes
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+#: Stands for the domain of a host whose name has none.
+EXAMPLE = "example.com"
 _NEW_KEY = "publish the new key's record (smtpctl dns records) before the first apply; leave the old one for a week"
 
 
@@ -25,7 +28,7 @@ def sending_domains(server: Server, notes: Notes) -> dict[str, Any]:
     ]
     names = list(dict.fromkeys(name for name in (*signed, *owned, *routed) if is_domain(name)))
     if not signed and not owned:
-        names = list(dict.fromkeys([server.primary.settled["mydomain"].lower(), *names]))
+        names = list(dict.fromkeys([own_domain(server), *names]))
         notes.guess(("domains", "sending", names[0]), "mydomain; no key and no table says what is sent from")
     found = {}
     for name in names:
@@ -92,14 +95,33 @@ def credentials(
 def _one_for_all(
     server: Server, domains: list[str], stream_of: Callable[[str], str], notes: Notes
 ) -> dict[str, dict[str, Any]]:
-    networks = [text for text in re.split(r"[,\s]+", server.primary.settled["mynetworks"]) if "/" in text]
-    outside = [text for text in networks if not text.startswith(("127.", "[", "fe80"))]
+    told = [text for text in re.split(r"[,\s]+", server.primary.settled["mynetworks"]) if text]
+    networks = {text: _network(text) for text in told}
+    outside = [str(one) for one in networks.values() if one and not (one.is_loopback or one.is_link_local)]
     path = ("credentials", "applications")
-    notes.guess(path, "nobody signs in today: mynetworks may relay. Give each application a credential of its own")
+    place = server.sasl["place"] or "a place that was not found"
+    nobody = f"log-ins are kept in {place}, and were not read" if server.sasl["kind"] else "nobody signs in today"
+    notes.guess(path, f"{nobody}: mynetworks may relay. Give each application a credential of its own")
+    if others := [text for text, network in networks.items() if network is None]:
+        notes.guess(path, f"of mynetworks this was not understood: {', '.join(others)}")
     return {
         "applications": {"senders": domains, "stream": stream_of(domains[0])}
         | ({"clients": outside} if outside else {})
     }
+
+
+def own_domain(server: Server) -> str:
+    """The domain of the host itself; an example where it has none."""
+    domain = server.primary.settled["mydomain"].lower()
+    return domain if is_domain(domain) else EXAMPLE
+
+
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    """An entry of mynetworks; None for tables, files and what is taken out again."""
+    try:
+        return ipaddress.ip_network(text.replace("[", "").replace("]", ""))
+    except ValueError:
+        return None
 
 
 def _login_rows(server: Server) -> list[tuple[str, str]]:

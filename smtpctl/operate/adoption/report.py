@@ -56,3 +56,5 @@ class Draft:
     notes: Notes
     #: New instances by the directory of the one that they take the place of: ("submission", pool...).
     successors: dict[str, tuple[str, ...]]
+    #: Providers by (directory, transport) that they were.
+    providers: dict[tuple[str, str], str]

@@ -33,6 +33,8 @@ def leave_services(server: Server, draft: Draft) -> None:
         for name, kind, parameter, value in instance.overrides:
             if parameter in _USUAL.get(kind, ()):
                 continue
+            if (instance.directory, name) in draft.providers and parameter == "smtp_tls_security_level":
+                continue
             mismatch = parameter == "smtpd_sender_restrictions" and value == "reject_sender_login_mismatch"
             if not mismatch:
                 why = "the fleet's services have options of their own"
@@ -47,7 +49,7 @@ def _service(instance: Instance, draft: Draft, name: str, kind: str, command: st
         return
     known = name in MASTER_SERVICES or name in ("submission", "smtps", "submissions")
     if command == "smtp" and not known:
-        known = name in draft.inventory["providers"] or _is_source(instance, name)
+        known = (instance.directory, name) in draft.providers or _is_source(instance, name)
     if not known or command in ("pipe", "postscreen"):
         why = "the fleet's master.cf has no such service"
         draft.notes.leave(instance.directory, f"{name}/{kind}", command, why, OVERLAY)

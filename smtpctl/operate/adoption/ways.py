@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import chain, count
 from typing import Any
 
 from smtpctl.operate.adoption.facts import Instance, Server
 from smtpctl.operate.adoption.names import free_name, is_domain
 from smtpctl.operate.adoption.report import Notes
+
+#: What to do about mail that has to go elsewhere than its recipient's MX.
+OWN_TABLE = "an overlay template can give relay's main.cf a table of its own before the routing"
 
 #: A next hop on this very host: another instance, or a filter.
 _HERE = re.compile(r"\[?(127\.[0-9.]+|localhost|::1)\]?(:[0-9a-z]+)?")
@@ -34,6 +38,12 @@ def ways_of(server: Server) -> list[Way]:
             pool = free_name(name, f"outgoing{len(found) + 1}" if "outgoing" in found else "outgoing")
             found.setdefault(pool, Way(pool, instance, tuple(_source(instance, *one) for one in transports.items())))
     return list(found.values())
+
+
+def goes_elsewhere(parameter: str, value: str) -> bool:
+    """Whether ``relayhost`` or ``default_transport`` leads to another host than the recipient's own."""
+    hop = value if parameter == "relayhost" else "" if value.startswith("randmap:") else value.partition(":")[2]
+    return bool(hop) and not _HERE.fullmatch(hop) and not value.startswith(("error", "retry", "discard"))
 
 
 def way_of_sender(server: Server, ways: list[Way], sender: str) -> Way:
@@ -90,28 +100,32 @@ def seconds_of(text: str, unit: str) -> int | None:
     return int(match[1]) * _UNITS[match[2] or unit] if match else None
 
 
-def providers_of(ways: list[Way], notes: Notes) -> dict[str, Any]:
-    """Limits by provider, from transport tables and the limits of their transports."""
+def providers_of(server: Server, ways: list[Way], notes: Notes) -> tuple[dict[str, Any], dict[tuple[str, str], str]]:
+    """Limits by provider, from transport tables and the limits of their transports; and each transport's name."""
     found: dict[str, Any] = {}
-    for instance in {way.instance.directory: way.instance for way in ways}.values():
+    names: dict[tuple[str, str], str] = {}
+    sending = {way.instance.directory for way in ways}
+    for instance in server.instances:
         for key, value in instance.rows("transport_maps"):
             service, _, hop = value.partition(":")
             domain = key.lstrip(".").lower()
-            if hop or not is_domain(domain) or not _is_smtp(instance, service):
-                notes.leave(
-                    instance.directory,
-                    f"transport_maps: {key}",
-                    value,
-                    "every pool delivers to where the MX points",
-                    "an overlay template can give relay's main.cf a table of its own before the routing",
-                )
+            here = next((name for name, provider in found.items() if domain in provider["domains"]), "")
+            fits = instance.directory in sending and not hop and is_domain(domain) and _is_smtp(instance, service)
+            if not fits or (here and here != names.get((instance.directory, service))):
+                why = "every pool delivers to where the MX points, and a domain belongs to one provider"
+                notes.leave(instance.directory, f"transport_maps: {key}", value, why, OWN_TABLE)
                 continue
-            name = free_name(service, "provider")
+            name = names.setdefault((instance.directory, service), _unused_name(service, found))
             provider = found.setdefault(name, {"domains": [], **_limits(instance, service)})
-            if domain not in provider["domains"]:
+            if not here:
                 provider["domains"].append(domain)
     found["default"] = _limits(ways[0].instance, "default", sorted({_tls(way.instance, notes) for way in ways})[0])
-    return found
+    return found, names
+
+
+def _unused_name(service: str, taken: Collection[str]) -> str:
+    name = free_name(service, "provider")
+    return next(one for one in chain([name], (f"{name}{number}" for number in count(2))) if one not in taken)
 
 
 def _is_smtp(instance: Instance, service: str) -> bool:
@@ -137,14 +151,14 @@ def _limits(instance: Instance, service: str, tls: str = "") -> dict[str, Any]:
     limits: dict[str, Any] = {
         "connections": connections,
         "recipients_per_message": number("destination_recipient_limit", 50, 1000),
-        "tls": tls or _tls(instance, Notes()),
+        "tls": tls or _tls(instance, Notes(), service),
     }
     delay = seconds_of(instance.parameters.get(f"{service}_destination_rate_delay", "0s"), "s")
     return limits | ({"delay": delay} if delay else {})
 
 
-def _tls(instance: Instance, notes: Notes) -> str:
-    level = instance.parameters.get("smtp_tls_security_level", "")
+def _tls(instance: Instance, notes: Notes, service: str = "") -> str:
+    level = instance.override(service, "smtp_tls_security_level") or ""
     if level in ("may", "dane", "encrypt"):
         return level
     if level:

@@ -44,14 +44,26 @@ def gather() -> dict[str, Any]:
         "addresses": _addresses(),
         "defaults": _pairs(_postconf(PRIMARY, "-d")),
         "instances": instances,
+        "unknown": _unknown_folders([instance["directory"] for instance in instances]),
         **handmade_peers.peers(instances),
     }
 
 
 def _directories() -> list[str]:
-    """Configuration directories of all instances, as postmulti(1) finds them: the primary one names the others."""
-    others = _postconf(PRIMARY, "-xh", "multi_instance_directories")
-    return [PRIMARY, *re.split(r"[,\s]+", others.strip())] if others.strip() else [PRIMARY]
+    """Configuration directories of all instances that the primary one names, for postmulti(1) or for programs that are
+    given one by hand."""
+    named = _of_multi() + _postconf(PRIMARY, "-xh", "alternate_config_directories").replace(",", " ").split()
+    return list(dict.fromkeys([PRIMARY, *(folder for folder in named if Path(folder, "main.cf").exists())]))
+
+
+def _of_multi() -> list[str]:
+    return _postconf(PRIMARY, "-xh", "multi_instance_directories").replace(",", " ").split()
+
+
+def _unknown_folders(known: list[str]) -> list[str]:
+    """Folders that look like an instance, and that none is known of."""
+    found = (str(path.parent) for path in sorted(Path("/etc").glob("postfix*/main.cf")))
+    return [folder for folder in found if folder not in known]
 
 
 def _instance(directory: str) -> dict[str, Any]:
@@ -60,8 +72,10 @@ def _instance(directory: str) -> dict[str, Any]:
     return {
         "directory": directory,
         "name": _postconf(directory, "-xh", "multi_instance_name").strip(),
-        "enabled": directory == PRIMARY or _postconf(directory, "-xh", "multi_instance_enable").strip() == "yes",
+        "enabled": directory not in _of_multi()
+        or _postconf(directory, "-xh", "multi_instance_enable").strip() == "yes",
         "parameters": written,
+        "unused": _unused(directory),
         "settled": {
             name: _postconf(directory, "-xh", name).strip() for name in ("myhostname", "mydomain", "mynetworks")
         },
@@ -70,6 +84,14 @@ def _instance(directory: str) -> dict[str, Any]:
         "tables": dict(_tables(written, overrides)),
         "waiting": _waiting(_postconf(directory, "-xh", "queue_directory").strip()),
     }
+
+
+def _unused(directory: str) -> list[str]:
+    """Names in main.cf that mean nothing to Postfix: misspelt, or somebody's own."""
+    result = subprocess.run(
+        ["postconf", "-c", directory, "-n"], capture_output=True, text=True, errors="replace", timeout=30
+    )
+    return sorted(set(re.findall(r"unused parameter: ([^=\s]+)", result.stderr)))
 
 
 def _service(line: str) -> dict[str, str]:
@@ -81,7 +103,11 @@ def _service(line: str) -> dict[str, str]:
 def _tables(written: dict[str, str], overrides: dict[str, str]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     for parameter, with_values in TABLES.items():
         texts = [written.get(parameter, ""), *(text for name, text in overrides.items() if name.endswith(parameter))]
-        found = [_read(kind, path, with_values) for text in texts for kind, path in _TABLE.findall(text)]
+        found = [
+            _read(kind, path, with_values) for text in texts if "{" not in text for kind, path in _TABLE.findall(text)
+        ]
+        inline = "a table within main.cf is not read"
+        found += [{"table": text, "rows": [], "unread": inline} for text in texts if "{" in text]
         if found:
             yield parameter, found
 
@@ -131,9 +157,9 @@ def _addresses() -> list[dict[str, Any]]:
 
 
 def _pairs(text: str) -> dict[str, str]:
-    return {name: value for line in text.splitlines() for name, _, value in [line.partition(" = ")] if name.strip()} | {
-        line.removesuffix(" =").strip(): "" for line in text.splitlines() if line.endswith(" =")
-    }
+    """``name = value`` by line; a value may be empty."""
+    pairs = (line.partition(" =") for line in text.splitlines())
+    return {name.strip(): value.strip() for name, _, value in pairs if name.strip()}
 
 
 def _postconf(directory: str, *arguments: str) -> str:

@@ -87,6 +87,12 @@ def run(server: str, command: str, files: dict[str, bytes]) -> str:
     return result.stdout
 
 
+def gather(server: str) -> dict[str, Any]:
+    """What the agent reads there."""
+    facts: dict[str, Any] = json.loads(run(server, _GATHER, {}))
+    return facts
+
+
 def look(server: str, before: list[str], after: list[str], files: dict[str, bytes]) -> Look:
     """What the agent reads there; every parameter of the instances ``before``; and of those ``after``, once ``files``
     have taken their places."""
