@@ -32,6 +32,13 @@ yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
 #: What `top` counts by.
 GROUPS = ("domain", "provider", "reply", "sender", "sender-domain", "pool", "queue")
 
+#: Where an action means something: what is on hold already cannot be put there, and is not tried.
+_MEANT = {
+    "hold": ("incoming", "active", "deferred"),
+    "release": ("hold",),
+    "retry": ("incoming", "active", "deferred"),
+}
+
 #: Seconds between two lines of progress.
 _LOOK = 1.0
 
@@ -198,7 +205,7 @@ def _act(action: str, past: str, options: dict[str, Any], *, yes: bool, as_json:
                 f"nothing is chosen: this would {action} every message of the fleet",
                 hint="choose by an option, or name each host with --host if you mean all of it",
             )
-        selected = queues.select(wanted)
+        selected = queues.select(replace(wanted, queues=_queues_for(action, wanted.queues)))
         if not as_json:
             _show_counts(selected)
         _stop_on(visits)
@@ -216,6 +223,15 @@ def _act(action: str, past: str, options: dict[str, Any], *, yes: bool, as_json:
             gone = selected.messages - done
             click.echo(f"{_messages(done)} {past}" + (f"; {gone} had left the queue meanwhile" if gone > 0 else ""))
         _stop_on(visits)
+
+
+def _queues_for(action: str, chosen: tuple[str, ...]) -> tuple[str, ...]:
+    """The queues in which an action means something, or those of them that were chosen; none: all."""
+    meant = _MEANT.get(action, ())
+    queues = tuple(name for name in chosen or meant if name in meant or not meant)
+    if chosen and not queues:
+        raise UsageError(f"{action} does nothing in {', '.join(chosen)}", hint=f"it is for {', '.join(meant)}")
+    return queues
 
 
 def _progress(total: int) -> Callable[[str, int], None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from smtpctl.errors import HostError, UsageError
@@ -60,14 +61,14 @@ class Drain:
         self._visits.hosts[self._host].ask({"do": "hand-over", "pools": hops})
 
     def empty(self, on_look: OnLook) -> Selected:
-        """Wait until nothing is left but what is on hold. Raise HostError when it stops getting less."""
+        """Wait until nothing is left but what is on hold; that. Raise HostError when it stops getting less."""
         least, since = None, time.monotonic()
         while True:
-            selected = self.left()
-            moving = sum(count.messages for count in selected.counts if count.queue != "hold")
-            sessions = self.intake("drain")
-            if not moving and not sessions:
-                return selected
+            sizes = self._sizes()
+            moving, sessions = sum(sizes.values()) - sizes["hold"], self.intake("drain")
+            # Counting files misses one that moves from queue to queue meanwhile: a second look, another way.
+            if not moving and not sessions and not _moving(left := self.left()):
+                return left
             on_look(moving, sessions)
             if least is None or moving < least:
                 least, since = moving, time.monotonic()
@@ -79,13 +80,21 @@ class Drain:
                     hint=f"smtpctl queue top --by reply --host {self._host} says why; then drain again",
                 )
             time.sleep(LOOK)
-            self._visits.hosts[self._host].ask({"do": "queue-flush", "instances": list(self._pools())})
+            if not sizes["incoming"] + sizes["active"]:
+                self._visits.hosts[self._host].ask({"do": "queue-flush", "instances": list(self._pools())})
 
     def left(self) -> Selected:
         """What waits in the pools of the host."""
-        queues = FleetQueues(self._fleet, self._visits)
-        found = queues.select(Wanted(pools=self._pools()))
-        return Selected([count for count in found.counts if count.host == self._host])
+        found = FleetQueues(self._fleet, self._visits).select(Wanted(pools=self._pools()), hosts=(self._host,))
+        return Selected([count for count in found.counts if count.instance in self._pools()])
+
+    def _sizes(self) -> Counter[str]:
+        """How many messages are left, by queue."""
+        found: Counter[str] = Counter()
+        request = {"do": "queue-sizes", "instances": list(self._pools())}
+        for queues in self._visits.hosts[self._host].ask(request).header["sizes"].values():
+            found.update({queue: size["messages"] for queue, size in queues.items()})
+        return found
 
     def end(self) -> None:
         """Let the host take mail, and deliver it itself, as before."""
@@ -102,6 +111,10 @@ class Drain:
 
     def _pools(self) -> tuple[str, ...]:
         return self._fleet.pools_of(self._host)
+
+
+def _moving(selected: Selected) -> int:
+    return sum(count.messages for count in selected.counts if count.queue != "hold")
 
 
 def _address(address: str) -> str:

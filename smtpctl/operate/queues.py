@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,8 +55,11 @@ class FleetQueues:
         self._fleet = fleet
         self._visits = visits
 
-    def select(self, wanted: Wanted, *, by: str = "", on_lines: OnLines | None = None) -> Selected:
-        """Choose on every host. ``by`` also counts in groups; ``on_lines`` gets every message that was chosen."""
+    def select(
+        self, wanted: Wanted, *, by: str = "", on_lines: OnLines | None = None, hosts: Collection[str] = ()
+    ) -> Selected:
+        """Choose on every host, or on ``hosts``. ``by`` also counts in groups; ``on_lines`` gets every message that was
+        chosen."""
 
         def ask(name: str, host: Host) -> Message:
             def event(message: Message) -> None:
@@ -67,7 +70,7 @@ class FleetQueues:
             return host.ask(header, on_event=event)
 
         selected = Selected()
-        for name, answer in self._visits.each(ask).items():
+        for name, answer in self._visits.each(ask, hosts).items():
             for instance, queues in answer.header["counts"].items():
                 selected.counts.extend(
                     Counted(host=name, instance=instance, queue=queue, **count) for queue, count in queues.items()

@@ -5,7 +5,7 @@ A host that fails is reported and the others go on: at three in the morning half
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
@@ -38,9 +38,11 @@ class Visits:
             except SmtpctlError as error:
                 self.errors[name] = error
 
-    def each(self, ask: Callable[[str, Host], Answer]) -> dict[str, Answer]:
-        """What ``ask`` gives for every host that can be reached. One that fails is asked nothing more."""
-        work = {name: self._pool.submit(ask, name, host) for name, host in self.hosts.items()}
+    def each(self, ask: Callable[[str, Host], Answer], only: Collection[str] = ()) -> dict[str, Answer]:
+        """What ``ask`` gives for every host that can be reached, or for those of ``only``. One that fails is asked
+        nothing more."""
+        hosts = {name: host for name, host in self.hosts.items() if not only or name in only}
+        work = {name: self._pool.submit(ask, name, host) for name, host in hosts.items()}
         answers: dict[str, Answer] = {}
         for name, future in work.items():
             try:

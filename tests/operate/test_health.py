@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from smtpctl.operate.health import Flow, Status, days_left, flows_of, problems_of
-from smtpctl.transport.agent.state import arrival
+from smtpctl.transport.agent.queue_files import arrival
 
 NOW = 1_800_000_000.0
 VIRTUAL = "10.78.0.10"

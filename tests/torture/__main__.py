@@ -23,6 +23,7 @@ STATE = Path(__file__).parents[2] / ".torture"
 #: name -> (module in this folder, rounds by default). Its ``torture(seed)`` is one round, and raises when it fails.
 TABLE = {
     "broken": ("broken", 104),
+    "drain": ("drain", 1),
     "interruptions": ("interruptions", 500),
     "policy-away": ("policy_away", 1),
     "policy-fleet": ("policy_fleet", 20),

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import processes, state
+from . import processes, queue_files, state
 from .settling import QUEUES as PASSING
 
 #: Seconds for a name to resolve; a queue manager waits no longer either before mail piles up.
@@ -118,9 +118,9 @@ def _mail(folder: Path) -> dict[str, Any]:
     spool = Path("/var/spool") / folder.name
     now = time.time()
     ages = {queue: _oldest(spool / queue, now) for queue in (*PASSING, "deferred")}
-    return {"ages": ages, "corrupt": sum(1 for _ in state.names(spool / "corrupt"))}
+    return {"ages": ages, "corrupt": sum(1 for _ in queue_files.names(spool / "corrupt"))}
 
 
 def _oldest(queue: Path, now: float) -> float | None:
-    came = [arrival for name in state.names(queue) if (arrival := state.arrival(name)) is not None]
+    came = [arrival for name in queue_files.names(queue) if (arrival := queue_files.arrival(name)) is not None]
     return now - min(came) if came else None

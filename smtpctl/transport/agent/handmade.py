@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from . import StepError, handmade_peers, state
+from . import StepError, handmade_peers, queue_files
 
 PRIMARY = "/etc/postfix"
 
@@ -143,7 +143,7 @@ def rows_of(text: str) -> Iterator[tuple[str, str]]:
 
 def _waiting(queue_directory: str) -> int:
     """Messages in the queues."""
-    return sum(1 for queue in _QUEUES for _ in state.names(Path(queue_directory, queue)))
+    return sum(1 for queue in _QUEUES for _ in queue_files.names(Path(queue_directory, queue)))
 
 
 def _addresses() -> list[dict[str, Any]]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import syslog
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import IO, Any
 
-from . import StepError, providers, spool
+from . import StepError, providers, queue_files, spool
 from .frames import Message
 from .selection import Chosen, Count, Groups, Selector, groups_of
 
@@ -23,6 +25,9 @@ Send = Callable[[dict[str, Any], list[bytes]], None]
 #: Lines in one message to the controller.
 CHUNK = 1000
 
+#: showq(8), one process an instance, takes ten times as long for a message as all that is done with its line here.
+LISTED_AT_ONCE = 8
+
 
 class Queues:
     """What a visit has chosen so far. ``holder`` is who is at work, for the log."""
@@ -30,34 +35,26 @@ class Queues:
     def __init__(self, holder: str, send: Send) -> None:
         self._holder = holder
         self._send = send
+        self._sending = threading.Lock()
         self._chosen: dict[str, IO[bytes]] = {}
 
     def select(self, message: Message) -> dict[str, Any]:
         """Choose, and say how many; ``rows`` sends each line too, and ``by`` counts in groups."""
-        request = message.header
         self._forget()
-        now = time.time()
-        counts: dict[str, dict[str, Count]] = {}
+        request, now = message.header, time.time()
+        wanted = {name: request["instances"].get(name, request["others"]) for name in spool.instances()}
+        meant = {name: selection for name, selection in wanted.items() if selection is not None}
+        counts: dict[str, dict[str, Any]] = {}
         groups = Groups()
-        for instance in spool.instances():
-            selection = request["instances"].get(instance, request["others"])
-            if selection is None:
-                continue
-            provider_of = providers.Providers(instance, request["providers"], request["default_provider"])
-            counted = counts.setdefault(instance, {})
-            found = self._find(instance, selection, Selector(selection, provider_of, now), request["lines"])
-            for chosen in found:
-                counted.setdefault(chosen.entry["queue_name"], Count()).add(chosen)
-                if request["by"]:
-                    groups.add(groups_of(chosen, request["by"], provider_of) if request["by"] != "pool" else [instance])
-        return {
-            "answer": "selected",
-            "counts": {
-                instance: {queue: count.document() for queue, count in sorted(found.items())}
-                for instance, found in counts.items()
-            },
-            "groups": groups.counts.most_common(),
-        }
+
+        def choose(instance: str) -> tuple[dict[str, Count], Groups]:
+            return self._choose(instance, meant[instance], request, now)
+
+        with ThreadPoolExecutor(LISTED_AT_ONCE) as pool:
+            for instance, (counted, grouped) in zip(meant, pool.map(choose, meant), strict=True):
+                counts[instance] = {queue: count.document() for queue, count in sorted(counted.items())}
+                groups.merge(grouped)
+        return {"answer": "selected", "counts": counts, "groups": groups.counts.most_common()}
 
     def act(self, message: Message) -> dict[str, Any]:
         """Do something to everything that was chosen."""
@@ -86,11 +83,31 @@ class Queues:
             spool.flush(instance)
         return {"answer": "flushed"}
 
+    def sizes(self, message: Message) -> dict[str, Any]:
+        """How many messages some instances have, by queue: cheap, however many there are."""
+        queues = ("maildrop", *queue_files.QUEUES)
+        found = {instance: queue_files.sizes(instance, queues) for instance in message.header["instances"]}
+        return {"answer": "sizes", "sizes": found}
+
     def log(self, event: str, **fields: object) -> None:
         """A line in the mail log: what was done, by whom. The ledger does not read these lines."""
         words = " ".join(f"{name}={value}" for name, value in {**fields, "by": self._holder}.items())
         syslog.openlog("smtpctl-operate", syslog.LOG_PID, syslog.LOG_MAIL)
         syslog.syslog(syslog.LOG_NOTICE, f"{event} {words}")
+
+    def _choose(
+        self, instance: str, selection: Mapping[str, Any], request: Mapping[str, Any], now: float
+    ) -> tuple[dict[str, Count], Groups]:
+        """What is meant in one instance, by queue, and in groups if they are asked for."""
+        provider_of = providers.Providers(instance, request["providers"], request["default_provider"])
+        selector, by = Selector(selection, provider_of, now), request["by"]
+        counted: dict[str, Count] = {}
+        groups = Groups()
+        for chosen in self._find(instance, selection, selector, request["lines"]):
+            counted.setdefault(chosen.entry["queue_name"], Count()).add(chosen)
+            if by:
+                groups.add([instance] if by == "pool" else groups_of(chosen, by, provider_of))
+        return counted, groups
 
     def _find(self, instance: str, selection: Mapping[str, Any], selector: Selector, lines: bool) -> Iterator[Chosen]:
         """Everything that is meant, kept for ``act`` and, with ``lines``, sent to the controller as it comes."""
@@ -100,7 +117,9 @@ class Queues:
         while chunk := list(islice(closer, CHUNK)):
             file.write(b"".join(f"{chosen.id}\n".encode() for _, chosen in chunk))
             if lines:
-                self._send({"event": "lines", "instance": instance}, [b"".join(line for line, _ in chunk)])
+                content = b"".join(line for line, _ in chunk)
+                with self._sending:
+                    self._send({"event": "lines", "instance": instance}, [content])
             yield from (chosen for _, chosen in chunk)
 
     def _forget(self) -> None:

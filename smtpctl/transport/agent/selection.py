@@ -157,7 +157,8 @@ def alike(reply: str) -> str:
 
 
 def _masked(text: str) -> str:
-    return _DIGITS.sub("#", _ADDRESS.sub("<…>", text))
+    words = (_ADDRESS.sub("<…>", word) if "@" in word else word for word in text.split(" "))
+    return _DIGITS.sub("#", " ".join(words))
 
 
 class Groups:
@@ -169,6 +170,14 @@ class Groups:
     def add(self, groups: Iterable[str]) -> None:
         """Count one message in each of its groups."""
         self.counts.update(groups)
+        self._bound()
+
+    def merge(self, other: Groups) -> None:
+        """Add what was counted elsewhere."""
+        self.counts.update(other.counts)
+        self._bound()
+
+    def _bound(self) -> None:
         if len(self.counts) > MOST_GROUPS:
             kept = Counter(dict(self.counts.most_common(MOST_GROUPS // 2)))
             kept[OTHERS] += self.counts.total() - kept.total()

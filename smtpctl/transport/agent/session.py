@@ -66,6 +66,7 @@ class Session:
             "hand-over": self.hand_over,
             "waiting": self.waiting,
             "queue-flush": lambda message: self._mail_queues().flush(message),
+            "queue-sizes": lambda message: self._mail_queues().sizes(message),
             "handmade": self.handmade,
             "admit": self.admit,
         }

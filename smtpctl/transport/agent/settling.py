@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .drain import wait
-from .state import names
+from .queue_files import names
 
 #: What is being taken in or handed on. What waits for a later try (deferred) survives a restart where it is.
 QUEUES = ("maildrop", "incoming", "active")

@@ -5,20 +5,25 @@ Queue ids go to postsuper on standard input, so that no list is ever too long fo
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 
-from . import StepError, processes
+from . import StepError, processes, queue_files
 
 #: Queue ids for one postcat or postsuper: a step of the progress, and a second of work at most.
-BATCH = 500
+BATCH = 2000
 
-#: What postsuper(1) is asked for, by action. ``bounce`` marks as expired; the next attempt returns the message.
-OPTIONS = {"hold": "-h", "release": "-H", "delete": "-d", "requeue": "-r", "bounce": "-f"}
-
-#: postqueue -i asks flush(8) about one message; these many at once keep both processors of a small host busy.
-RETRIES_AT_ONCE = 4
+#: What postsuper(1) is asked for, by action, and what it says before the number of messages that it found.
+#: ``bounce`` marks as expired, and takes off hold; the next attempt returns the message.
+OPTIONS = {
+    "hold": ("-h", "Placed on hold"),
+    "release": ("-H", "Released from hold"),
+    "delete": ("-d", "Deleted"),
+    "requeue": ("-r", "Requeued"),
+    "bounce": ("-f", "Force-expired"),
+}
 
 _PREFIX = "/etc/postfix-"
 
@@ -87,7 +92,8 @@ def act(instance: str, action: str, ids: Sequence[str]) -> int:
     """Do ``action`` to ``ids``; how many of them were still there for it."""
     if action == "retry":
         return _retry(instance, ids)
-    command = ["postsuper", "-c", configuration(instance), OPTIONS[action], "-"]
+    option, words = OPTIONS[action]
+    command = ["postsuper", "-c", configuration(instance), option, "-"]
     result = subprocess.run(
         command,
         input="\n".join(ids) + "\n",
@@ -100,8 +106,8 @@ def act(instance: str, action: str, ids: Sequence[str]) -> int:
         raise StepError("queue", f"{instance}: {result.stderr.strip()[-500:]}")
     if action == "bounce":
         _retry(instance, ids)
-    # Its last line: "postsuper: Placed on hold: 12 messages".
-    number = result.stderr.rstrip().rpartition(": ")[2].partition(" ")[0]
+    # "postsuper: Placed on hold: 12 messages"; nothing where there was none.
+    number = result.stderr.rpartition(f"postsuper: {words}: ")[2].partition(" ")[0]
     return int(number) if number.isdigit() else 0
 
 
@@ -113,14 +119,16 @@ def flush(instance: str) -> None:
 
 
 def _retry(instance: str, ids: Sequence[str]) -> int:
-    from concurrent.futures import ThreadPoolExecutor  # brings logging, to every plan on a host with a pause
-
-    with ThreadPoolExecutor(RETRIES_AT_ONCE) as pool:
-        return sum(pool.map(lambda identity: _retry_one(instance, identity), ids))
-
-
-def _retry_one(instance: str, identity: str) -> bool:
-    return processes.run(["postqueue", "-c", configuration(instance), "-i", identity], timeout=30).code == 0
+    """What flush(8) does for `postqueue -i`, which takes one id a program: the files are due now, destinations that
+    were given up for the moment are tried again (F), and the deferred queue is looked through (D; qmgr(8), TRIGGERS).
+    """
+    found = queue_files.make_due(f"/var/spool/postfix-{instance}", ids)
+    if found:
+        result = processes.run(["postkick", "-c", configuration(instance), "public", "qmgr", "FD"], timeout=30)
+        # It writes a zero byte after the request; a queue manager that has read this by then has closed the connection.
+        if result.code not in (0, -signal.SIGPIPE):
+            raise StepError("queue", f"{instance}: {result.output}")
+    return found
 
 
 def _postcat(instance: str, options: str, ids: Sequence[str]) -> str:

@@ -1,25 +1,15 @@
-"""What this host says of itself when somebody asks whether mail is flowing. Read-only, quick whatever the queues hold.
-
-The queues are counted by their directory entries: a long queue id begins with the second in which the message came
-(postconf(5), enable_long_queue_ids), so the oldest message is found without opening one.
-"""
+"""What this host says of itself when somebody asks whether mail is flowing. Read-only; quick, whatever queues hold."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from . import emptying, facts, pauses, processes, spool
+from . import emptying, facts, pauses, processes, queue_files, spool
 from .store import Store
-
-QUEUES = ("incoming", "active", "deferred", "hold")
-
-#: Digits of a long queue id: no vowels, so that no id is a word; the seconds are its first six.
-DIGITS = "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz"
-SECONDS = 6
 
 #: Certificates of ours, by what they are for.
 CERTIFICATES = "/etc/postfix-*/tls.pem"
@@ -30,7 +20,7 @@ def state(virtual_address: str) -> dict[str, Any]:
     disk = os.statvfs("/var/spool")
     folder, now = pauses.PauseFolder(), time.time()
     return {
-        "queues": {instance: dict(_queues(instance)) for instance in spool.instances()},
+        "queues": {instance: queue_files.sizes(instance) for instance in spool.instances()},
         "disk_free": disk.f_bavail / disk.f_blocks,
         "inodes_free": disk.f_favail / disk.f_files if disk.f_files else 1.0,
         "certificates": dict(_certificates()),
@@ -49,45 +39,6 @@ def changed(store: Store) -> list[str]:
     if record is None or store.journal() is not None:
         return []
     return [path for path, file in record["files"].items() if facts.file_fact(path).get("sha256") != file["sha256"]]
-
-
-def arrival(queue_id: str) -> float | None:
-    """When a message came, from its long queue id; None for a short one."""
-    if len(queue_id) < 11 or "z" not in queue_id:
-        return None
-    seconds = 0
-    for letter in queue_id[:SECONDS]:
-        value = DIGITS.find(letter)
-        if value < 0:
-            return None
-        seconds = seconds * len(DIGITS) + value
-    return float(seconds)
-
-
-def _queues(instance: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    root = Path(f"/var/spool/postfix-{instance}")
-    for queue in QUEUES:
-        count, oldest = 0, None
-        for name in names(root / queue):
-            count += 1
-            came = arrival(name)
-            if came is not None and (oldest is None or came < oldest):
-                oldest = came
-        yield queue, {"messages": count, "oldest": oldest}
-
-
-def names(folder: Path) -> Iterator[str]:
-    """Names of the files of a queue, hashed into folders or not."""
-    try:
-        entries = os.scandir(folder)
-    except FileNotFoundError:  # an instance that has never run
-        return
-    with entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                yield from names(Path(entry.path))
-            else:
-                yield entry.name
 
 
 def _certificates() -> Iterator[tuple[str, str]]:
