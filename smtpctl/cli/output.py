@@ -18,9 +18,9 @@ _STEERING = dict.fromkeys({*range(0x20), *range(0x7F, 0xA0)} - {0x09, 0x0A}, "\u
 
 def print_error(message: str, hint: str = "") -> None:
     """One error on stderr, with its remedy on a line of its own."""
-    click.echo(f"{styled('error:', 'red')} {message}", err=True)
+    click.echo(f"{styled('error:', 'red')} {tame(message)}", err=True)
     if hint:
-        click.echo(f"{styled('HINT:', 'cyan')} {hint}", err=True)
+        click.echo(f"{styled('HINT:', 'cyan')} {tame(hint)}", err=True)
 
 
 def print_json(document: dict[str, Any]) -> None:
@@ -37,6 +37,11 @@ def print_foreign(text: str, nl: bool = True) -> None:
 def progress(message: str) -> None:
     """One line on stderr about what is going on."""
     click.echo(message, err=True)
+
+
+def tame(text: str) -> str:
+    """A host's own words on their way to stderr: on a terminal without what would steer it."""
+    return text.translate(_STEERING) if sys.stderr.isatty() else text
 
 
 def styled(text: str, colour: str) -> str:

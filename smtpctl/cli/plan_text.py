@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from smtpctl.cli.output import print_foreign
 from smtpctl.model.plans import HostPlan
 from smtpctl.plan import explain, folded, summary
 
@@ -38,7 +39,7 @@ def show_plans(plans: Mapping[str, HostPlan], mask: Mask) -> None:
             shared.setdefault((f"{change.change} {change.path}", change.diff), []).append(name)
     for (title, diff), hosts in shared.items():
         click.echo(f"\n{', '.join(hosts)}: {title}")
-        click.echo(mask(diff), nl=False)
+        print_foreign(mask(diff), nl=False)
     for name, plan in plans.items():
         for words in plan.stranded:
             click.echo(f"\n{name}: refused while mail would be left behind: {words}")

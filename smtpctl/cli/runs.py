@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from smtpctl.cli.output import JSON_VERSION, print_error, progress, styled
+from smtpctl.cli.output import JSON_VERSION, print_error, progress, styled, tame
 from smtpctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def _show_results(results: Sequence[HostResult]) -> None:
 
 
 def _show_event(event: Event) -> None:
-    progress(f"{event.host:<12} {styled(event.step, COLOURS.get(event.step, 'cyan'))} {event.detail}")
+    progress(f"{event.host:<12} {styled(event.step, COLOURS.get(event.step, 'cyan'))} {tame(event.detail)}")
 
 
 def _json_event(event: Event) -> None:

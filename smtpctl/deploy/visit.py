@@ -20,8 +20,8 @@ from smtpctl.transport.host import Host, LedBackError, led_back
 
 Report = Callable[[Event], None]
 
-#: Beyond the time in which a host leads itself back: for doing so, or for a restart.
-RETURN_SECONDS = 30.0
+#: Beyond the time in which a host leads itself back: for doing so and for its health checks, or for a restart.
+RETURN_SECONDS = 60.0
 
 #: Between two tries to reach a host whose connection broke.
 RETRY_SECONDS = 1.0

@@ -16,7 +16,7 @@ OnStep = Callable[[str, str], None]
 
 def led_back(header: Mapping[str, Any]) -> str:
     """What an agent's answer says of a way back: what it came to, and what is as it was not before."""
-    left = f"; not led back: {header['problems']}" if header["problems"] else ""
+    left = f"; but: {header['problems']}" if header["problems"] else ""
     return f"led back to the state before{header['stays']}{left}"
 
 

@@ -165,6 +165,19 @@ def test_a_packet_filter_that_locks_out_is_led_back(bench: Bench) -> None:
     assert bench.run("relay1", "nft list ruleset") == ""
 
 
+def test_a_way_back_is_held_against_the_health_checks_of_the_old_state(bench: Bench) -> None:
+    bench.apply(desired("relay1", haproxy(8080), probes=[greets(8080, deadline=0.2)]))
+    shut = (
+        "add table ip t; add chain ip t i { type filter hook input priority 0; }; add rule ip t i tcp dport 8080 reject"
+    )
+    bench.run("relay1", f"nft '{shut}'")
+    new = desired("relay1", haproxy(8080), file("/etc/trial/b", "new\n"), probes=[greets(8089, deadline=0.2)])
+    result = bench.apply(new)["relay1"]
+    assert result.outcome is Outcome.UNDONE
+    assert "; but: undo: not well on the old files: port 8080: 127.0.0.1:8080: Connection refused" in result.detail
+    assert "not well on the old files" in bench.run("relay1", "cat /var/lib/smtpctl/undone/*.json")
+
+
 @pytest.mark.slow
 def test_a_packet_filter_that_cuts_the_connection_itself_is_led_back_by_the_host_alone(bench: Bench) -> None:
     ruleset = file(

@@ -44,3 +44,11 @@ def test_a_zero_length_asks_for_the_agent() -> None:
 def test_noise_is_refused(noise: bytes) -> None:
     with pytest.raises(frames.FrameError):
         frames.read(Stream(noise, 7).receive)
+
+
+def test_what_unpacks_to_more_than_any_message_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frames, "LARGEST", 100_000)
+    content = frames.pack({"answer": "observed"}, [bytes(1_000_000)])
+    assert len(content) < frames.LARGEST
+    with pytest.raises(frames.FrameError, match="more than any message"):
+        frames.read(Stream(content, 4096).receive)

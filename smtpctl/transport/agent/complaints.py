@@ -6,6 +6,7 @@ A daemon that dies of a wrong parameter is started again by its master for ever,
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Collection
 from typing import Any
 
@@ -19,18 +20,31 @@ MARKS = "fatal: |panic: |Fatal: |Panic: |cannot bind socket"
 MOST = 5
 
 
+#: Postfix's master does not start a service again for so long after one that died of its first work, not even when it
+#: reads its configuration again (service_throttle_time, master(8)); clients wait meanwhile.
+THROTTLE_SECONDS = 60.0
+
+
 def since(moment: float, units: Collection[str]) -> list[str]:
     """Lines since ``moment`` (seconds since the epoch), each once, with the program's name before it."""
-    command = ["journalctl", f"--since=@{moment:.6f}", f"--grep={MARKS}", "--case-sensitive=yes", "--output=json"]
-    result = processes.run([*command, "--quiet", "--no-pager"], timeout=20)
     found = []
-    for line in result.output.splitlines():
-        if line.startswith("{"):
-            entry = json.loads(line)
-            name = str(entry.get("SYSLOG_IDENTIFIER", ""))
-            if name.startswith("postfix") or entry.get("_SYSTEMD_UNIT") in units:
-                found.append(f"{name}: {_text(entry.get('MESSAGE'))}")
+    for entry in _entries(moment, MARKS):
+        name = str(entry.get("SYSLOG_IDENTIFIER", ""))
+        if name.startswith("postfix") or entry.get("_SYSTEMD_UNIT") in units:
+            found.append(f"{name}: {_text(entry.get('MESSAGE'))}")
     return list(dict.fromkeys(found))[:MOST]
+
+
+def throttled() -> set[str]:
+    """Units of Postfix in which a service waits because it died."""
+    entries = _entries(time.time() - THROTTLE_SECONDS, "bad command startup -- throttling")
+    return {str(entry.get("_SYSTEMD_UNIT")) for entry in entries}
+
+
+def _entries(moment: float, pattern: str) -> list[dict[str, Any]]:
+    command = ["journalctl", f"--since=@{moment:.6f}", f"--grep={pattern}", "--case-sensitive=yes", "--output=json"]
+    result = processes.run([*command, "--quiet", "--no-pager"], timeout=20)
+    return [json.loads(line) for line in result.output.splitlines() if line.startswith("{")]
 
 
 def _text(message: Any) -> str:

@@ -8,7 +8,8 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-#: No message of ours comes near it; a larger length is noise from something that is not an agent.
+#: No message of ours comes near it, packed or unpacked; a larger one is noise from something that is not an agent, or a
+#: host that means to fill the controller's memory.
 LARGEST = 512 * 1024 * 1024
 
 _LENGTH = struct.Struct(">I")
@@ -35,7 +36,10 @@ def pack(header: dict[str, Any], blobs: Sequence[bytes] = ()) -> bytes:
 def unpack(packed: bytes) -> Message:
     """The message in the bytes that follow a length."""
     try:
-        content = zlib.decompress(packed)
+        unpacker = zlib.decompressobj()
+        content = unpacker.decompress(packed, LARGEST)
+        if not unpacker.eof:
+            raise FrameError("not a message: it is cut short, or unpacks to more than any message of ours")
         (size,) = _LENGTH.unpack_from(content)
         header = json.loads(content[4 : 4 + size])
         position, blobs = 4 + size, []

@@ -33,9 +33,13 @@ def run_all(probes: Sequence[dict[str, Any]]) -> None:
 def _until_deadline(probe: dict[str, Any]) -> str:
     """Empty once the probe succeeds, else what the last try said."""
     end = time.monotonic() + probe["deadline"]
+    answer = ""
     while True:
         began = time.monotonic()
-        answer = _try(probe, max(SHORTEST, end - began))
+        try:
+            answer = _try(probe, max(SHORTEST, end - began))
+        except TimeoutError as error:
+            answer = answer or str(error)  # what an earlier try said tells more than that this one was stopped
         took = time.monotonic() - began
         # A try that could not end in time is not begun: being stopped would be its whole answer.
         if not answer or began + took + took >= end:
@@ -46,6 +50,8 @@ def _until_deadline(probe: dict[str, Any]) -> str:
 def _try(probe: dict[str, Any], timeout: float) -> str:
     if probe["kind"] == "command":
         result = processes.run(shlex.split(probe["target"]), timeout=timeout)
+        if result.code == processes.OUT_OF_TIME:
+            raise TimeoutError(result.output.strip())
         return "" if result.code == 0 else f"exit {result.code}: {result.output.strip()}"
     try:
         return _greeting(probe, min(timeout, 5.0))

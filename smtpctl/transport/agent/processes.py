@@ -21,8 +21,12 @@ ENVIRONMENT = {
 }
 
 
+#: What timeout(1) exits with.
+OUT_OF_TIME = 124
+
+
 class Result(NamedTuple):
-    """Exit code (negative: the signal; 124: out of time), and standard output and error as one text."""
+    """Exit code (negative: the signal; ``OUT_OF_TIME``), and standard output and error as one text."""
 
     code: int
     output: str
@@ -48,5 +52,5 @@ def run(command: Sequence[str], *, timeout: float, environment: dict[str, str] |
         os.killpg(process.pid, signal.SIGKILL)
         output, _ = process.communicate()
         text = output.decode(errors="replace")
-        return Result(124, f"{text}{command[0]}: no end after {timeout:g} s, killed")
+        return Result(OUT_OF_TIME, f"{text}{command[0]}: no end after {timeout:g} s, killed")
     return Result(process.returncode, output.decode(errors="replace"))

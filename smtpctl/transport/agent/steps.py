@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from . import facts, units
+from . import complaints, facts, units
 
 Report = Callable[[str, str], None]
 Step = Mapping[str, Any]
@@ -35,8 +35,11 @@ def _stages(steps: Iterable[Step]) -> list[list[Step]]:
 def _run_stage(steps: Sequence[Step], report: Report) -> list[str]:
     started: list[str] = []
     states = facts.unit_facts(step["unit"] for step in steps)
+    asks_postfix = any(step["action"] == "reload" and step["unit"].startswith("postfix@") for step in steps)
+    throttled = complaints.throttled() if asks_postfix else set()
+    due = {step["unit"]: _due(step, states[step["unit"]], throttled) for step in steps}
     for action in ACTIONS:
-        chosen = [step for step in steps if _due(step, states[step["unit"]]) == action]
+        chosen = [step for step in steps if due[step["unit"]] == action]
         names = [step["unit"] for step in chosen]
         if names:
             report(action, " ".join(names))
@@ -46,8 +49,11 @@ def _run_stage(steps: Sequence[Step], report: Report) -> list[str]:
     return started
 
 
-def _due(step: Step, state: Mapping[str, Any]) -> str:
-    """What a step asks for, now: a unit that does not run is started instead of reloaded."""
+def _due(step: Step, state: Mapping[str, Any], throttled: Collection[str]) -> str:
+    """What a step asks for, now: a unit that does not run is started instead of reloaded, and a Postfix in which a
+    service is throttled is restarted, because a reload would leave it so."""
     if step["action"] == "reload" and not units.is_running(state):
         return "restart" if step["oneshot"] else "start"
+    if step["action"] == "reload" and step["unit"] in throttled:
+        return "restart"
     return str(step["action"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import StepError, facts, steps, swap, timer, units
+from . import StepError, facts, probes, steps, swap, timer, units
 from .store import Store, now
 
 MASKED = ("masked", "masked-runtime")
@@ -25,6 +25,7 @@ def undo(store: Store, journal: Mapping[str, Any], reason: str, *, booting: bool
         lambda: _enable(journal),
         lambda: units.daemon_reload() if reload_units else None,
         lambda: _cancel_starts(journal) if booting else _units(journal),
+        lambda: None if booting else _prove(store),
     ]
     problems: list[str] = []
     for part in parts:
@@ -75,6 +76,14 @@ def _units(journal: Mapping[str, Any]) -> None:
     wrong = units.failed([unit for unit in named if unit not in idle])
     if wrong:
         raise StepError("undo", f"not running on the old files: {units.explain(wrong)}")
+
+
+def _prove(store: Store) -> None:
+    """The old state answers as it did when it was applied: its own health checks say so."""
+    try:
+        probes.run_all((store.current() or {}).get("probes", ()))
+    except StepError as error:
+        raise StepError("undo", f"not well on the old files: {error.detail}") from None
 
 
 def _cancel_starts(journal: Mapping[str, Any]) -> None:
