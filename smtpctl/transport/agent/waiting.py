@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from . import spool, state
+from . import queue_files, spool
 
 
 def waiting(instances: Collection[str] | None, transports: Mapping[str, Collection[str]]) -> dict[str, dict[str, int]]:
@@ -22,4 +22,5 @@ def waiting(instances: Collection[str] | None, transports: Mapping[str, Collecti
 
 
 def _ids(instance: str) -> list[str]:
-    return [name for queue in state.QUEUES for name in state.names(Path(f"/var/spool/postfix-{instance}/{queue}"))]
+    spool_folder = Path(f"/var/spool/postfix-{instance}")
+    return [name for queue in queue_files.QUEUES for name in queue_files.names(spool_folder / queue)]
