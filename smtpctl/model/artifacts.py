@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Action(StrEnum):
@@ -29,7 +30,13 @@ class ManagedFile:
 
     @property
     def sha256(self) -> str:
-        return hashlib.sha256(self.content).hexdigest()
+        return content_hash(self.content)
+
+
+@lru_cache(maxsize=512)
+def content_hash(content: bytes) -> str:
+    """SHA-256 of ``content``. It is asked for several times a file, and many hosts have the same file."""
+    return hashlib.sha256(content).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

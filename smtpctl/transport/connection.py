@@ -18,6 +18,7 @@ from smtpctl.errors import TransportError
 sys.modules.setdefault("invoke", None)  # type: ignore[arg-type]
 
 import paramiko  # noqa: E402
+from paramiko.hostkeys import HostKeyEntry, InvalidHostKey  # noqa: E402
 
 #: Seconds for each of: TCP connect, banner, key exchange, authentication.
 TIMEOUT = 10.0
@@ -135,8 +136,24 @@ def known_keys(target: Target) -> dict[str, paramiko.PKey] | None:
     """Known keys of a host by type, looked up as OpenSSH does: address, and [address]:port where it is not 22."""
     if not target.known_hosts.exists():
         return None
-    found = paramiko.HostKeys(str(target.known_hosts)).lookup(known_name(target))
+    name, keys = known_name(target), paramiko.HostKeys()
+    for line in target.known_hosts.read_text(encoding="utf-8", errors="replace").splitlines():
+        # Only lines that may speak of this host: to read the keys of all, for each of all, takes long in a large fleet.
+        names = line.strip().partition(" ")[0]
+        if name in names.split(",") or names.startswith("|"):
+            _take_in(keys, line.strip())
+    found = keys.lookup(name)
     return None if found is None else dict(found.items())
+
+
+def _take_in(keys: paramiko.HostKeys, line: str) -> None:
+    try:
+        entry = HostKeyEntry.from_line(line)
+    except (paramiko.SSHException, InvalidHostKey):  # OpenSSH passes over such a line, too
+        return
+    if entry is not None and entry.key is not None:
+        for name in entry.hostnames or ():
+            keys.add(name, entry.key.get_name(), entry.key)
 
 
 def _required_keys(target: Target) -> dict[str, paramiko.PKey]:
