@@ -50,9 +50,10 @@ class Outlook:
         "simple",
     )
 
-    def __init__(self, credential: Credential | None, owners: dict[str, str], *, plain: bool) -> None:
+    def __init__(self, credential: Credential | None, *, plain: bool) -> None:
         self.credential = credential
-        self.owners = owners
+        #: Whose a message is, where that is needed to find the limits by provider.
+        self.owners: Mapping[str, str] = {}
         self.plain = plain
         self.keys: tuple[Key, ...] = ()
         self.by_provider: tuple[Limit, ...] = ()
@@ -136,24 +137,25 @@ class Outlooks:
             "client": request.text(b"client_address"),
             "stream": credential.stream.name if credential else "",
         }
-        outlook = Outlook(credential, owners, plain=not any(rule.check(request, context) for rule in self._once))
+        outlook = Outlook(credential, plain=not any(rule.check(request, context) for rule in self._once))
         if credential is not None:
-            self._fill(outlook, credential, context.wall, now)
+            self._fill(outlook, credential, owners, context.wall, now)
         self._keep(name, outlook)
         return outlook
 
-    def _fill(self, outlook: Outlook, credential: Credential, wall: float, now: int) -> None:
+    def _fill(self, outlook: Outlook, credential: Credential, owners: Mapping[str, str], wall: float, now: int) -> None:
         limits = list(credential.limits) if self._charging else []
         day = ramp.limit_of_day(credential, wall, self._ruleset.processes)
         ramping = self._ruleset.mode(ramp.NAME)
         if day and ramping == "enforce" and self._charging:
             limits.append(day)
         elif day and ramping == "shadow":
-            outlook.shadow = self._key(day, outlook.owners, now)
+            outlook.shadow = self._key(day, owners, now)
         outlook.by_provider = tuple(limit for limit in limits if "provider" in limit.key)
+        outlook.owners = owners if outlook.by_provider else {}
         at_data = [limit for limit in limits if limit.counted != "bytes" and "provider" not in limit.key]
-        outlook.keys = tuple(self._key(limit, outlook.owners, now) for limit in at_data)
-        outlook.at_end = tuple(self._key(limit, outlook.owners, now) for limit in limits if limit.counted == "bytes")
+        outlook.keys = tuple(self._key(limit, owners, now) for limit in at_data)
+        outlook.at_end = tuple(self._key(limit, owners, now) for limit in limits if limit.counted == "bytes")
         outlook.one = outlook.units(1)
         outlook.attends = bool(outlook.by_provider or outlook.header)
         outlook.simple = outlook.plain and not (outlook.by_provider or outlook.shadow)
