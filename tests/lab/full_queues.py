@@ -158,8 +158,8 @@ class FullQueues:
     def _act(self) -> None:
         """What acts, each on its part; each takes every one of it, and the counts say so."""
         pool = self._lot.choice(self._pools).name
-        self._acts("hold", self._in_pool[pool], "--pool", pool, "--provider", PROVIDER)
-        self._acts("release", self._in_pool[pool], "--pool", pool)
+        self._acts("hold", self._in_pool[pool], "--pool", pool, "--domain", DOMAIN)
+        self._acts("release", self._in_pool[pool], "--pool", pool, "--domain", DOMAIN)
         for action, sender in (("delete", DELETED), ("requeue", REQUEUED), ("retry", RETRIED), ("bounce", BOUNCED)):
             self._acts(action, self._count(sender), *self._from(sender))
         until(lambda: not self._smtpctl("queue", "list", *self._from(BOUNCED))[0], "bounced messages wait", 600)

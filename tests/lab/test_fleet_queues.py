@@ -62,6 +62,9 @@ def test_mail_is_found_by_everything_that_it_has(waiting: tuple[str, list[str]])
     assert len(listed(*mine, "--pool", "marketing")) == 2
     assert len(listed(*mine, "--stream", "transactional")) == 4
     assert len(listed(*mine, "--header", "Subject: A test", "--provider", "google")) == 4
+    assert len(listed(*mine, "--younger", "1h", "--larger", "100", "--smaller", "1M")) == 6
+    (found,) = listed(*mine, "--address", recipients[5])
+    assert [message["queue_id"] for message in listed(found["queue_id"])] == [found["queue_id"]]
     assert listed(*mine, "--older", "1h") == listed(*mine, "--larger", "1M") == listed(*mine, "--queue", "hold") == []
 
 
@@ -127,6 +130,12 @@ def test_acting_on_everything_takes_more_than_yes() -> None:
     result = smtpctl("queue", "delete", "-i", str(INVENTORY), "--yes", check=False)
     assert result.returncode == 2
     assert "nothing is chosen" in result.stderr
+
+
+def test_what_does_nothing_where_it_is_asked_for_is_refused() -> None:
+    result = smtpctl("queue", "release", "-i", str(INVENTORY), "--queue", "deferred", "--yes", check=False)
+    assert result.returncode == 2
+    assert "release does nothing in deferred" in result.stderr
 
 
 def tried(applied: AppliedFleet, recipient: str) -> int:
