@@ -53,9 +53,9 @@ def drift(
       smtpctl drift inventory/reference.yml --exit-code
       smtpctl drift inventory/reference.yml --watch 300 --textfile /var/lib/node_exporter/smtpctl.prom
     """
-    selection = select(inventory, hosts, roles)
     while True:
-        found, errors = _look(selection, as_json)
+        # Read anew each time: what was applied meanwhile from a newer inventory is not drift.
+        found, errors = _look(select(inventory, hosts, roles), as_json)
         if textfile:
             write_metrics(textfile, found, errors)
         if watch is None:
