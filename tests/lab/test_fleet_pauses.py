@@ -35,7 +35,7 @@ def fleet(applied: AppliedFleet) -> Iterator[AppliedFleet]:
     """The fleet with nothing paused, before and after."""
     nothing_paused()
     yield applied
-    for host in ("relay2", "control1"):
+    for host in ("relay1", "relay2", "control1"):
         applied.lab.start_host(host)
     nothing_paused()
 
@@ -111,7 +111,7 @@ def test_a_campaign_waits_and_goes_on_by_itself_in_the_end(fleet: AppliedFleet) 
     assert pressed("pause") == "nothing is paused\n"
 
 
-def test_everything_stops_with_the_control_host_off_and_on_a_host_that_was_off(fleet: AppliedFleet) -> None:
+def test_everything_stops_and_goes_on_with_the_control_host_off_and_on_a_host_that_was_off(fleet: AppliedFleet) -> None:
     before, to = recipient("gmail.test"), recipient("gmail.test")
     for _ in range(4):
         fleet.send(recipient("yahoo.test"))  # now both edges have a reserve
@@ -132,6 +132,11 @@ def test_everything_stops_with_the_control_host_off_and_on_a_host_that_was_off(f
         lambda: pressed("pause", check=False) + pressed("queue", "list", check=False),
     )
     assert arrivals(fleet, to) == arrivals(fleet, before) == 0
-    fleet.lab.start_host("control1")
-    pressed("resume", "--all-outbound")
+    # the button again, while control is still away and the other relay is off, which has some of what waits
+    fleet.lab.stop_host("relay1")
+    result = smtpctl("resume", "--all-outbound", "-i", str(INVENTORY), check=False)
+    assert (result.returncode, "not reached: relay1, control1" in result.stderr) == (1, True)
+    fleet.lab.start_host("relay1")
     until(lambda: arrivals(fleet, to) == arrivals(fleet, before) == 1)
+    fleet.lab.start_host("control1")
+    until(lambda: pressed("pause", check=False) == "nothing is paused\n")
