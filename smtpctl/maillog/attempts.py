@@ -64,6 +64,8 @@ def _read_named(text: bytes) -> Attempt | None:
     recipient, _, original = addresses[4:].partition(b">, orig_to=<")
     relay, *others = fields.split(b", ")
     named = dict(_pair(part) for part in others)
+    if not named.get(b"conn_use", b"0").isdigit():
+        return None
     status, _, reply = outcome.partition(b" (")
     return (
         recipient,

@@ -81,7 +81,9 @@ class LogReader:
                     if stamp != second_text:
                         second = seconds[stamp]
                         second_text = stamp
-                    at = second + milliseconds[thousands] + microseconds[ones] - ahead
+                    at = second + (milliseconds[thousands] + microseconds[ones])  # small numbers first: they are cheap
+                    if ahead:
+                        at -= ahead
                 else:
                     _, origin, readers, plain, rare = heads[head[15:]]
                     at = seconds[head[:15]]
@@ -99,8 +101,11 @@ class LogReader:
                     or not readers[rest[0]](at, origin, queue_id, rest)
                 ):
                     rare(at, origin, queue_id + b": " + rest)
-            else:
+            elif len(parts) == 2:
                 plain(at, origin, parts[1])
+            else:  # cut right after the head
+                self.last = at
+                at = self._read_unfamiliar(line)
         self.last = at
         return len(lines)
 
