@@ -19,6 +19,7 @@ from pathlib import Path
 from smtpctl.ledger.connection import connect
 from tests.bench.figures import Figure, amount, at_most, conclude, missing, quicker, shown
 from tests.bench.ledger import asking, copying, corpus, filling, latency, peers
+from tests.bench.ledger.interpreter import environment, interpreter
 from tests.bench.ledger.server import Server, server
 
 #: Of the same log, measured once: what Lightmeter's parser recognises of the delivery lines.
@@ -78,8 +79,8 @@ def _parsing(log: Path) -> tuple[float | None, list[Figure]]:
     """(CPU seconds of pflogsumm, figures): before any database."""
     why = peers.prepare()
     peer = None if why else peers.pflogsumm(log)[0]
-    command = [sys.executable, "-m", "tests.bench.ledger.parsing", str(log)]
-    ours = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+    command = [interpreter(), "-m", "tests.bench.ledger.parsing", str(log)]
+    ours = json.loads(subprocess.run(command, env=environment(), check=True, capture_output=True).stdout)
     name = "parse, correlate, build rows: CPU"
     figures = [missing(name, why) if peer is None else quicker(name, ours["cpu"], peer, 2.0)]
     expected = _count(log, b": to=<")

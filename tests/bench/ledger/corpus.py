@@ -43,6 +43,8 @@ def write(path: Path, lines: int) -> int:
             part = log[: lines - count]
             file.writelines(_shifted(part, repetition, short))
             count += len(part)
+        file.flush()
+        os.fsync(file.fileno())  # who catches up reads what was written long ago
     return count
 
 

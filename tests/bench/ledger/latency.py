@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from itertools import islice
 from pathlib import Path
 
+from tests.bench.ledger.interpreter import environment, interpreter
 from tests.bench.ledger.server import _PROGRAM, ROOT, Server, _stat
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -22,8 +22,8 @@ def measure(server: Server, folder: Path, log: Path, seconds: float) -> tuple[fl
     server.new_ledger()
     growing = folder / "growing.log"
     growing.touch()
-    command = [sys.executable, "-c", _PROGRAM, "--config", str(server.config(folder, growing))]
-    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    command = [interpreter(), "-c", _PROGRAM, "--config", str(server.config(folder, growing))]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment(), stderr=subprocess.DEVNULL)
     written: list[tuple[int, float]] = []
     delays: list[float] = []
     try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ import psycopg
 
 import smtpctl.ledger
 from smtpctl.ledger.seal import BUCKETS, new_pair
+from tests.bench.ledger.interpreter import environment, interpreter
 from tests.conftest import Cluster
 
 SCHEMA = Path(smtpctl.ledger.__file__).parent / "sql" / "schema.sql"
@@ -103,8 +103,8 @@ class Server:
 
     def _ship(self, config: Path) -> Shipped:
         server, started = self.cpu(), time.monotonic()
-        command = [sys.executable, "-c", _PROGRAM, "--config", str(config), "--once"]
-        process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+        command = [interpreter(), "-c", _PROGRAM, "--config", str(config), "--once"]
+        process = subprocess.Popen(command, cwd=ROOT, env=environment(), stderr=subprocess.DEVNULL)
         _, code, used = os.wait4(process.pid, 0)
         if code:
             raise RuntimeError(f"the shipper ended with {code}")
