@@ -25,6 +25,14 @@ from smtpctl.model.deliveries import DAY, Change, Rows, UnknownLine, datetime_of
 
 #: Class of the advisory locks that make a shipper the only one of its log ("smtp" in ASCII).
 _LEASE = 0x736D7470
+_COPY_MESSAGES, _COPY_DELIVERIES, _COPY_EVENTS = (
+    f"COPY ledger.{table} ({columns}) FROM STDIN (FORMAT binary)".encode()
+    for table, columns in (
+        ("messages", copying.MESSAGE_COLUMNS),
+        ("deliveries", copying.DELIVERY_COLUMNS),
+        ("events", copying.EVENT_COLUMNS),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,15 @@ class Checkpoint:
     lines: int
     last_at: int | None
     since: float
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows as the ledger takes them: statements to copy by and what they copy; changes as JSON; unknown lines."""
+
+    copies: tuple[tuple[bytes, bytes], ...]
+    changes: str
+    unknown: list[UnknownLine]
 
 
 class OvertakenError(LedgerError):
@@ -99,24 +116,40 @@ class Writer:
 
     def store(self, rows: Rows, before: Checkpoint, after: Checkpoint) -> None:
         """Add the rows and move the checkpoint from ``before`` to ``after``. Raise OvertakenError, psycopg.Error."""
+        self.commit(self.prepare(rows, before.source), before, after)
+
+    def prepare(self, rows: Rows, source: int) -> Batch:
+        """The rows as the ledger takes them. Raise psycopg.Error."""
         if self._subjects.learn(_addresses(rows)) and self._encoder:
             self._encoder.forget()
         self._make_days(rows)
-        base = base_of(before.source)
+        base = base_of(source)
         encoder = self._encoder or copying.RowEncoder(
-            before.source, self._host.encode(), base, self._subjects.numbers, self._subjects.hider
+            source, self._host.encode(), base, self._subjects.numbers, self._subjects.hider
         )
         self._encoder = encoder
+        return Batch(
+            (
+                (_COPY_MESSAGES, b"".join(map(encoder.message, rows.messages))),
+                (_COPY_DELIVERIES, b"".join(map(encoder.delivery, rows.deliveries))),
+                (_COPY_EVENTS, b"".join(map(encoder.event, rows.events))),
+            ),
+            json.dumps([_change(change, base, self._subjects) for change in rows.changes]) if rows.changes else "",
+            _hidden(rows.unknown, self._subjects.hider),
+        )
+
+    def commit(self, batch: Batch, before: Checkpoint, after: Checkpoint) -> None:
+        """Add what was prepared and move the checkpoint. Raise OvertakenError, psycopg.Error."""
         with self._connection.transaction(), self._connection.cursor() as cursor:
             self._move(cursor, before, after)
-            _copy(cursor, "messages", copying.MESSAGE_COLUMNS, map(encoder.message, rows.messages))
-            _copy(cursor, "deliveries", copying.DELIVERY_COLUMNS, map(encoder.delivery, rows.deliveries))
-            _copy(cursor, "events", copying.EVENT_COLUMNS, map(encoder.event, rows.events))
-            if rows.changes:
-                changes = [_change(change, base, self._subjects) for change in rows.changes]
-                cursor.execute("SELECT ledger.change_messages(%s, %s)", (before.source, json.dumps(changes)))
-            if rows.unknown:
-                _count_unknown(cursor, before.source, _hidden(rows.unknown, self._subjects.hider))
+            for copy_into, data in batch.copies:
+                if data:
+                    with cursor.copy(copy_into) as copy:
+                        copy.write(copying.HEADER + data + copying.TRAILER)
+            if batch.changes:
+                cursor.execute("SELECT ledger.change_messages(%s, %s)", (before.source, batch.changes))
+            if batch.unknown:
+                _count_unknown(cursor, before.source, batch.unknown)
 
     def _move(self, cursor: psycopg.Cursor[Any], before: Checkpoint, after: Checkpoint) -> None:
         cursor.execute(
@@ -160,13 +193,6 @@ def _plain(name: str, value: Any, base: int) -> Any:
     if value is not None and name in ("id", "parent"):
         return value - base
     return value.encode() if isinstance(value, str) else value
-
-
-def _copy(cursor: psycopg.Cursor[Any], table: str, columns: str, encoded: Iterable[bytes]) -> None:
-    data = b"".join(encoded)
-    if data:
-        with cursor.copy(f"COPY ledger.{table} ({columns}) FROM STDIN (FORMAT binary)".encode()) as copy:
-            copy.write(copying.HEADER + data + copying.TRAILER)
 
 
 def _addresses(rows: Rows) -> set[bytes]:

@@ -14,7 +14,7 @@ from smtpctl.intake.shipper.shipped import Shipped
 from smtpctl.intake.shipper.storing import Storing
 from smtpctl.intake.shipper.verdicts import classify
 from smtpctl.ledger.connection import Connection
-from smtpctl.ledger.writer import Checkpoint, Writer
+from smtpctl.ledger.writer import Batch, Checkpoint, Writer
 from smtpctl.maillog.entries import LATE
 from smtpctl.maillog.follower import Follower
 from smtpctl.maillog.listener import Origin
@@ -140,20 +140,23 @@ class Run:
         if not position.read_before:
             self._counted_until = last_at
         behind = self._follower.behind()
-        commit = partial(self._commit, rows, before, self.checkpoint, behind, time.monotonic())
-        if behind >= self._worth_it and not alone:
-            self._storing.begin(commit)
-        else:
-            self._storing.finish()
-            commit()
-        metrics.OPEN_MESSAGES.set(self._tracker.open_count)
-
-    def _commit(self, rows: Rows, before: Checkpoint, after: Checkpoint, behind: int, read_at: float) -> None:
-        """In a thread of its own while the log is behind: nothing else touches the writer then."""
+        self._storing.finish()  # the connection is free again
         if time.monotonic() > self._numbers_until:
             self._writer.forget_numbers()
             self._numbers_until = time.monotonic() + _NUMBERS_FOR
-        self._writer.store(rows, before, after)
+        batch = self._writer.prepare(rows, before.source)
+        commit = partial(self._commit, batch, rows, before, self.checkpoint, behind, time.monotonic())
+        if behind >= self._worth_it and not alone:
+            self._storing.begin(commit)
+        else:
+            commit()
+        metrics.OPEN_MESSAGES.set(self._tracker.open_count)
+
+    def _commit(
+        self, batch: Batch, rows: Rows, before: Checkpoint, after: Checkpoint, behind: int, read_at: float
+    ) -> None:
+        """In a thread of its own while the log is behind: nothing else touches the writer then."""
+        self._writer.commit(batch, before, after)
         last_at = after.last_at or 0
         metrics.COMMIT.observe(time.monotonic() - read_at)
         metrics.LINES.inc(after.lines - before.lines)
