@@ -10,6 +10,7 @@ import re
 import shutil
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,10 +19,15 @@ import pytest
 from smtpctl.keys.certificates import Pair, issue
 from smtpctl.keys.identity import identity_path, load_identity
 from smtpctl.keys.store import changing
+from smtpctl.lab.internet.mailboxes import verdicts
+from smtpctl.lab.internet.nameserver import fleet_records
 from tests.lab.runbook import RUNBOOKS, Walk
 from tests.lab.support import INVENTORY, AppliedFleet, smtpctl, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
+
+#: What pages pause.
+PAUSED = (("provider", "google"),)
 
 ELSEWHERE = {"control-dead.md", "stolen-credential.md"}
 
@@ -43,16 +49,35 @@ def mark() -> str:
 
 
 @pytest.fixture
-def walk(request: pytest.FixtureRequest, copy: Path) -> Walk:
-    """The page that the test is named for."""
+def walk(request: pytest.FixtureRequest, copy: Path) -> Iterator[Walk]:
+    """The page that the test is named for. Of a walk that is not finished, nothing stays paused for the next one."""
     name = request.node.name.removeprefix("test_").replace("_", "-")
-    return Walk(RUNBOOKS / f"{name}.md", copy)
+    walk = Walk(RUNBOOKS / f"{name}.md", copy)
+    yield walk
+    for kind, value in PAUSED if walk.left else ():
+        smtpctl("resume", kind, value, "-i", str(INVENTORY), check=False)
+
+
+@contextmanager
+def edited(inventory: Path, before: str, after: str) -> Iterator[None]:
+    """The inventory says something else while the block runs."""
+    text = inventory.read_text()
+    assert before in text
+    inventory.write_text(text.replace(before, after))
+    try:
+        yield
+    finally:
+        inventory.write_text(text)
 
 
 def waiting(mark: str, *chosen: str) -> list[str]:
     """What waits of a test's mail, a line a message."""
     listed = smtpctl("queue", "list", *chosen, "-i", str(INVENTORY)).stdout
     return [line for line in listed.splitlines() if mark in line]
+
+
+def arrived(applied: AppliedFleet, to: str) -> int:
+    return len(applied.lab.mail(to.partition("@")[2], to=to))
 
 
 def test_the_index_marks_the_pages_that_are_walked() -> None:
@@ -106,6 +131,28 @@ def test_database_away(applied: AppliedFleet, walk: Walk, mark: str) -> None:
     walk.done()
 
 
+def test_provider_throttles(applied: AppliedFleet, walk: Walk, mark: str) -> None:
+    throttled, later, other = f"throttle+{mark}@gmail.test", f"ada+{mark}@gmail.test", f"ada+{mark}@yahoo.test"
+    applied.send(throttled)
+    until(lambda: waiting(mark, "--reply", "421 4.7.0"))
+    assert re.search(r"\d+  google$", walk.run("queue top --by provider").stdout, re.M)
+    assert "421 4.7.0" in walk.run("queue top --by reply").stdout
+    assert "Fewer connections" in walk.run("ledger classify").stdout
+    walk.run("pause provider google")
+    applied.send(later)
+    applied.journey(applied.send(other), "delivered")
+    until(lambda: waiting(mark, "--address", later, "--queue", "deferred"))
+    with edited(walk.inventory, "mx: [gmail.test], connections: 10", "mx: [gmail.test], connections: 5"):
+        assert "google connections 10 → 5" in walk.run("plan").stdout
+        assert walk.run("apply", "--yes").stdout.count(" applied ") == 2
+    assert arrived(applied, later) == 0
+    walk.run("resume")
+    until(lambda: arrived(applied, later) == 1)
+    assert re.search(r"^transactional +google +\d", walk.run("status google", check=False).stdout, re.M)
+    smtpctl("queue", "delete", "--address", throttled, "--yes", "-i", str(INVENTORY))
+    walk.done()
+
+
 def test_queue_fills(applied: AppliedFleet, walk: Walk, mark: str) -> None:
     for number in range(3):
         applied.send(f"full+{mark}.{number}@gmail.test")
@@ -137,4 +184,25 @@ def test_certificate_ends(applied: AppliedFleet, walk: Walk) -> None:
     walk.run("secrets rotate")
     walk.run("apply", "--yes")
     assert re.search(r"^relay2 .*certificates for 8\d\d days", walk.run("status", check=False).stdout, re.M)
+    walk.done()
+
+
+def test_dkim_key_leaked(applied: AppliedFleet, walk: Walk, mark: str) -> None:
+    to = f"ada+{mark}@gmail.test"
+    with edited(
+        walk.inventory, "{bounce: bounce.shop.test}", "{bounce: bounce.shop.test, dkim: {rsa: r2, ed25519: e2}}"
+    ):
+        walk.run("secrets init")
+        assert "r2._domainkey.shop.test" in walk.run("dns records").stdout
+        try:
+            applied.lab.serve(*fleet_records(walk.inventory))
+            walk.run("dns check")
+            walk.run("apply", "--yes")
+            applied.send(to)
+            (message,) = applied.lab.mail("gmail.test", to=to, wait=150)
+        finally:
+            applied.lab.serve()
+        assert re.findall(r"\bs=(\w+)", str(message.get_all("DKIM-Signature"))) == ["e2", "r2"]
+        assert verdicts(message)["dkim"] == "pass"
+        walk.run("drift")
     walk.done()
