@@ -74,8 +74,7 @@ def suppress(applied: AppliedFleet, addresses: list[str], so: str) -> None:
 def test_a_stolen_credential_is_held_paused_emptied_and_replaced_and_nobody_else_notices(
     applied: AppliedFleet, secrets: Path, gone: list[str]
 ) -> None:
-    words = {"accounts": THIEF}
-    walk = Walk(RUNBOOKS / "stolen-credential.md", secrets, words)
+    walk = Walk(RUNBOOKS / "stolen-credential.md", secrets, {"accounts": THIEF})
     mark, others = uuid.uuid4().hex[:12], SteadyMail(applied, rate=3.0)
     with others.flowing():
         assert flood(applied, mark, gone) == LIMIT
@@ -105,7 +104,8 @@ def test_a_stolen_credential_is_held_paused_emptied_and_replaced_and_nobody_else
         walk.run("policy quota reset fleet.yml --key credential")
         to = f"ada+{mark}@gmail.test"
         until(lambda: answer_to(owner, to) == 250, "the owner cannot send")
-        (words["3f9a01bc"],) = (row["id"] for row in incidents_of(THIEF) if row["kind"] == "invalid-recipients")
+        (identity,) = (row["id"] for row in incidents_of(THIEF) if row["kind"] == "invalid-recipients")
+        walk.left = [line.replace("3f9a01bc", identity) for line in walk.left]
         walk.run("incidents ack")
         assert [row for row in incidents_of(THIEF) if row["severity"] == "critical"] == []
     walk.done()
