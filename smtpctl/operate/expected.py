@@ -11,13 +11,14 @@ from smtpctl.operate.doctor import Expected
 
 
 def expected_of(fleet: Fleet, secrets: Secrets) -> dict[str, Expected]:
-    """By host: the names of all hosts, which every host uses, and the reverse names of its source addresses."""
+    """By host: the names of all hosts, which every host uses, the sending domains, which the world's name servers have,
+    and the reverse names of its source addresses."""
     pointers = {
         record.name.rstrip("."): record.value.rstrip(".")
         for record in records_for(fleet, secrets)
         if record.type == "PTR"
     }
-    names = tuple(fleet.host_name(name) for name in fleet.hosts)
+    names = (*(fleet.host_name(name) for name in fleet.hosts), *(f"{domain}." for domain in fleet.domains.sending))
     found = {}
     for name, host in fleet.hosts.items():
         own = dict.fromkeys(source.address for source in host.sources)

@@ -30,7 +30,7 @@ def examine(names: Sequence[str], addresses: Sequence[str]) -> dict[str, Any]:
     return {
         "now": time.time(),
         "synchronised": _synchronised(),
-        "forward": _each(names, lambda name: sorted({str(found[4][0]) for found in socket.getaddrinfo(name, None)})),
+        "forward": _each(names, _addresses),
         "reverse": _each(addresses, lambda address: [socket.gethostbyaddr(address)[0]]),
         "space": {place: _space(place) for place in PLACES if Path(place).is_dir()},
         "memory": _memory(),
@@ -71,6 +71,16 @@ def _each(wanted: Sequence[str], ask: Callable[[str], list[str]]) -> dict[str, l
     for thread in threads:
         thread.join(max(end - time.monotonic(), 0))
     return dict(found)
+
+
+def _addresses(name: str) -> list[str]:
+    """The addresses of a name; none of one that is there without any, as a domain that only has mail."""
+    try:
+        return sorted({str(found[4][0]) for found in socket.getaddrinfo(name, None)})
+    except socket.gaierror as error:
+        if error.errno == socket.EAI_NODATA:
+            return []
+        raise
 
 
 def _space(place: str) -> dict[str, float]:
