@@ -57,14 +57,15 @@ class AppliedFleet:
         submit(self.place(credential), message, sender=sender, recipients=[recipient])
         return str(message["Message-ID"]).strip("<>")
 
-    def journey(self, identity: str, outcome: str, patience: float = 150.0) -> dict[str, Any]:
-        """The message's journey, as soon as the ledger shows that outcome. Fails after ``patience`` seconds."""
+    def journey(self, identity: str, outcome: str, patience: float = 150.0, hosts: int = 1) -> dict[str, Any]:
+        """The message's journey, once the ledger shows that outcome and so many hosts of it: the log of a later one may
+        come first. Fails after ``patience`` seconds."""
         deadline = time.monotonic() + patience
         while True:
             command = ("ledger", "show", identity, "-i", str(self.inventory), "--json")
             result = smtpctl(*command, check=False, environment=self.environment)
             journeys = json.loads(result.stdout)["journeys"] if result.stdout else []
-            if journeys and journeys[0]["outcome"] == outcome:
+            if journeys and journeys[0]["outcome"] == outcome and len(journeys[0]["messages"]) >= hosts:
                 found: dict[str, Any] = journeys[0]
                 return found
             assert time.monotonic() < deadline, f"not {outcome} after {patience} s: {journeys or result.stderr}"

@@ -9,6 +9,7 @@ import pytest
 
 from smtpctl.lab.application import connect, read_mailbox
 from smtpctl.lab.internet.mailboxes import source, verdicts
+from smtpctl.model.fleet import Role
 from tests.lab.support import AppliedFleet
 
 pytestmark = pytest.mark.lab
@@ -16,7 +17,7 @@ pytestmark = pytest.mark.lab
 
 def test_a_receipt_arrives_with_spf_dkim_and_dmarc_and_its_journey_has_every_step(applied: AppliedFleet) -> None:
     recipient = f"ada+{uuid.uuid4().hex}@gmail.test"
-    journey = applied.journey(applied.send(recipient), "delivered")
+    journey = applied.journey(applied.send(recipient), "delivered", hosts=2)
 
     (message,) = applied.lab.mail("gmail.test", to=recipient, wait=150)
     assert {method: verdicts(message)[method] for method in ("spf", "dkim", "dmarc")} == {
@@ -35,6 +36,22 @@ def test_a_receipt_arrives_with_spf_dkim_and_dmarc_and_its_journey_has_every_ste
     assert (delivery["provider"], delivery["status"], delivery["dsn"]) == ("google", "sent", "2.0.0")
     assert delivery["source_address"] == source(message)
     assert 0 < journey["latency"] < 30
+
+
+def test_a_journey_is_whole_also_when_the_relays_log_comes_before_submissions(applied: AppliedFleet) -> None:
+    edges = applied.fleet.hosts_with(Role.SUBMISSION)
+    for edge in edges:
+        assert applied.lab.run(edge, ["systemctl", "stop", "smtpctl-shipper"]).returncode == 0
+    try:
+        identity = applied.send(f"ada+{uuid.uuid4().hex}@gmail.test")
+        known = applied.journey(identity, "delivered")
+        assert [message["role"] for message in known["messages"]] == ["relay"]
+    finally:
+        for edge in edges:
+            applied.lab.run(edge, ["systemctl", "start", "smtpctl-shipper"])
+    first, second = applied.journey(identity, "delivered", hosts=2)["messages"]
+    assert (first["role"], first["credential"], second["role"]) == ("submission", "shop", "relay")
+    assert [delivery["queued_as"] for delivery in first["deliveries"]] == [second["queue_id"]]
 
 
 def test_nothing_about_the_network_inside_leaves_with_a_message(applied: AppliedFleet) -> None:

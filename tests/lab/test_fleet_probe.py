@@ -20,7 +20,7 @@ def test_the_probe_message_passes_and_ends_at_a_relay(applied: AppliedFleet) -> 
     log = applied.lab.run("edge1", ["grep", "smtpctl-probe", "/var/log/mail.log"]).stdout
     assert "sasl_username=smtpctl-probe" in log
     identity = log.rpartition("message-id=<")[2].partition(">")[0]
-    journey = applied.journey(identity, "discarded")
+    journey = applied.journey(identity, "discarded", hosts=2)
     assert [message["role"] for message in journey["messages"]] == ["submission", "relay"]
     relays = [applied.lab.run(host, ["cat", "/var/log/mail.log"]).stdout for host in ("relay1", "relay2")]
     assert "discard[" in "".join(relays)

@@ -69,7 +69,7 @@ def test_both_edges_restart_and_no_message_is_refused_lost_or_doubled(restored: 
     print(f"SMTPCTL_SEED={seed}")
     chosen = random.Random(seed).sample(rolling.SUBMISSION, 2)
     inventory = rolling.inventory_with(tmp_path, (*rolling.BALANCER, *rolling.EVERY_POSTFIX, *chosen), "a change")
-    mail = SteadyMail(restored, rate=10)
+    mail = SteadyMail(restored, rate=5)
     with mail.flowing():
         answer = smtpctl("apply", str(inventory), "--role", "submission", "--yes")
     assert answer.stderr.count(" move 10.78.0.10 to ") == 1

@@ -49,7 +49,7 @@ def test_one_host_with_every_role_carries_a_message_and_shows_its_journey(single
         found = verdicts(arrived)
         assert (found["spf"], found["dkim"], found["dmarc"]) == ("pass", "pass", "pass")
         assert source(arrived) == "10.78.2.1"
-        journey = single.journey(str(message["Message-ID"]).strip("<>"), "delivered")
+        journey = single.journey(str(message["Message-ID"]).strip("<>"), "delivered", hosts=2)
     assert [stop["role"] for stop in journey["messages"]] == ["submission", "relay"]
 
 
