@@ -27,9 +27,6 @@ _LOG = logging.getLogger("smtpctl.shipper")
 _PAUSES = (0.2, 10.0)
 #: Seconds of no new lines after which the log counts as quiet.
 _QUIET_AFTER = 1.0
-#: Seconds that the thread which stores waits for its turn at most while the other one reads. It only moves bytes, some
-#: twenty times a batch; with the interpreter's 5 ms the server would wait longer than it works.
-_TURN = 0.0005
 
 
 def main() -> int:
@@ -47,7 +44,6 @@ def main() -> int:
         if config.metrics:
             metrics.serve(config.metrics)
         _calm_the_collector()
-        sys.setswitchinterval(_TURN)
         Shipper(config, waiter).run(once=arguments.once)
     except SmtpctlError as error:
         _LOG.error("%s", error)

@@ -30,6 +30,8 @@ class Scenarios:
         """The hosts as smtpctl has them, where another scenario has not left them so."""
         if self.stage.lab.status() is None:
             self.stage.fresh()
+        # Another line than any peer has written: a file that is as it should be is not taken over.
+        self.stage.change_a_line()
         self.stage.smtpctl("apply", str(self.stage.inventory), "--yes", "--take-over")
         self.peers.describe()
 
