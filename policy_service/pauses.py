@@ -1,7 +1,7 @@
 """What is paused by hand: a file that a person's `smtpctl pause` writes, and what it means here. Edge: reads that file.
 
-The file is looked at a few times a second, so a pause takes hold without a reload. It is
-another's (`smtpctl.transport.agent.pauses`); here only the members are read that decide about mail:
+The file is looked at a few times a second, so a pause takes hold without a reload. It is another's
+(`smtpctl.transport.agent.pauses`); here only the members are read that decide about mail:
 
     {"pauses": [{"kind": …, "value": …, "action": "wait" | "refuse", "since": …, "until": …, "ended": …, "scope": {
         "credentials": [], "streams": [], "senders": ["@shop.example"], "headers": [["Name", "value"]],
