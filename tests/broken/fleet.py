@@ -40,6 +40,7 @@ class Trial:
         results = self.apply(wanted, hosts)
         problems = judge(case, results)
         problems += self.differences(hosts)
+        problems += self.remains(case.host)
         problems += self.mail()
         return problems
 
@@ -63,6 +64,12 @@ class Trial:
         )
         left = [f"{host} is not on its old revision: {plan}" for host, plan in plans.items() if not plan.empty]
         return [str(error) for error in errors] + left
+
+    def remains(self, host: str) -> list[str]:
+        """A unit that the change brought: its file is gone, but systemd may still know that it failed, or try it."""
+        listing = ["systemctl", "list-units", "--all", "--plain", "--no-legend", "trial.service"]
+        left = self.applied.lab.run(host, listing).stdout.strip()
+        return [f"{host} still has {left}"] if left else []
 
     def mail(self) -> list[str]:
         """Whether a message gets through each submission host."""

@@ -71,6 +71,18 @@ class AppliedFleet:
             assert time.monotonic() < deadline, f"not {outcome} after {patience} s: {journeys or result.stderr}"
             time.sleep(0.3)
 
+    def refused(self, identity: str) -> dict[str, Any]:
+        """The attempt that ended a message for good. The feedback host's log, with the notice of it, may come first."""
+        found: list[dict[str, Any]] = []
+
+        def attempts() -> bool:
+            messages = self.journey(identity, "bounced")["messages"]
+            found[:] = [item for message in messages for item in message["deliveries"] if item["hardness"] == "hard"]
+            return bool(found)
+
+        until(attempts, "the relay's attempt is not in the ledger")
+        return found[0]
+
     def wait_until_ready(self, patience: float = 120.0) -> None:
         """Until both submission hosts say that they are ready for mail, and a balancer holds the virtual address."""
         edges = self.fleet.hosts_with(Role.SUBMISSION)

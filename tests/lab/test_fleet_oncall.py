@@ -23,7 +23,7 @@ def test_why_names_the_reason_of_each_case(applied: AppliedFleet) -> None:
     full, unknown = f"full+{mark}@gmail.test", f"nobody+{mark}@gmail.test"
     waiting = applied.send(full)
     applied.journey(waiting, "deferred")
-    applied.journey(applied.send(unknown), "bounced")
+    applied.refused(applied.send(unknown))
     assert (
         why(full)[0]
         == "1 message to google waits since the last attempt failed: full. The queue tries again by itself."

@@ -8,7 +8,7 @@ import smtplib
 import pytest
 
 from smtpctl.lab.application import connect
-from tests.lab.support import AppliedFleet
+from tests.lab.support import AppliedFleet, until
 
 pytestmark = pytest.mark.lab
 
@@ -47,7 +47,8 @@ def test_a_probe_says_what_does_not_get_through_and_why(applied: AppliedFleet) -
         failed = applied.lab.run("edge2", [*PROBE, "submit", "/etc/smtpctl/secrets/probe"], check=False)
     finally:
         applied.lab.run("edge2", ["systemctl", "start", "opendkim@rsa"])
-        applied.wait_until_ready()
+        submit = [*PROBE, "submit", "/etc/smtpctl/secrets/probe"]
+        until(lambda: applied.lab.run("edge2", submit, check=False).returncode == 0, "OpenDKIM has not come back")
     assert failed.returncode == 1
     assert failed.stderr.startswith(("STARTTLS: 454 ", "authentication: 451 ", "submission: 451 "))
     assert applied.secrets["probe/password"] not in failed.stderr

@@ -70,7 +70,9 @@ def _units(journal: Mapping[str, Any]) -> None:
     before = journal["units_before"]
     named = [step["unit"] for step in journal["steps"]]
     idle = [unit for unit in named if not units.is_running(before[unit])]
-    units.stop([unit for unit, fact in facts.unit_facts(idle).items() if units.is_running(fact)])
+    # One that waits between two crashes is stopped as well: its unit file may be gone, and it would try for ever.
+    units.stop([unit for unit, fact in facts.unit_facts(idle).items() if fact["active"] not in ("inactive", "failed")])
+    units.forget_failures([unit for unit in idle if before[unit]["active"] != "failed"])
     steps.run(journal["steps"], lambda step, detail: None, leave_out=idle)
     units.act("start", [unit for unit in journal["stop"] + journal["mask"] if units.is_running(before[unit])])
     wrong = units.failed([unit for unit in named if unit not in idle])

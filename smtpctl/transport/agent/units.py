@@ -46,6 +46,12 @@ def stop(units: Sequence[str], *, wait: bool = True) -> None:
     _systemctl("stop", "stop" if wait else "stop --no-block", *units)
 
 
+def forget_failures(units: Sequence[str]) -> None:
+    """Those of ``units`` that failed count as stopped again: systemd keeps a failed unit even when its file is gone."""
+    broken = [unit for unit, fact in facts.unit_facts(units).items() if fact["active"] == "failed"]
+    _systemctl("reset-failed", "reset-failed", *broken)
+
+
 def act(action: str, units: Sequence[str]) -> None:
     """Start, restart or reload ``units``. Counters of earlier failures are cleared: they would refuse a start."""
     if not units:
