@@ -11,6 +11,7 @@ import itertools
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
@@ -31,6 +32,10 @@ hypothesis.settings.register_profile(
     "beside others", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
 hypothesis.settings.load_profile("beside others")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts what it runs in its background so, and children inherit it: tests that press Ctrl-C would hang.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _NAMES = itertools.count(1)
 

@@ -29,14 +29,17 @@ def test_a_hand_edit_comes_and_goes_in_the_metrics(applied: AppliedFleet, tmp_pa
         (tmp_path / "said").open("w+") as said,
         subprocess.Popen(command, cwd=REPOSITORY, stdout=said, stderr=said) as watch,
     ):
-        until(lambda: counted(0), "no metrics were written")
-        assert 'smtpctl_drift_observed{host="relay2"} 1' in metrics.read_text().splitlines()
-        applied.lab.run("relay2", ["sh", "-c", f"cp -p {EDITED} /root/kept; echo '# by hand' >> {EDITED}"])
-        until(lambda: counted(1), "the edit is not in the metrics")
-        applied.lab.run("relay2", ["mv", "/root/kept", EDITED])
-        until(lambda: counted(0), "what was edited back is still in the metrics")
-        watch.send_signal(signal.SIGINT)
-        assert watch.wait(60) == 1
+        try:
+            until(lambda: counted(0), "no metrics were written")
+            assert 'smtpctl_drift_observed{host="relay2"} 1' in metrics.read_text().splitlines()
+            applied.lab.run("relay2", ["sh", "-c", f"cp -p {EDITED} /root/kept; echo '# by hand' >> {EDITED}"])
+            until(lambda: counted(1), "the edit is not in the metrics")
+            applied.lab.run("relay2", ["mv", "/root/kept", EDITED])
+            until(lambda: counted(0), "what was edited back is still in the metrics")
+            watch.send_signal(signal.SIGINT)
+            assert watch.wait(60) == 1
+        finally:
+            watch.kill()
         said.seek(0)
         assert said.read().endswith("error: interrupted\n")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["said", "smtpctl.prom"]
