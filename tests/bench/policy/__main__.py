@@ -1,8 +1,8 @@
 """``make bench-policy``: our policy service beside a bare asyncio echo, postfwd, CHAPPS and policyd-rate-limit.
 
 Everything is measured in one run, in turns, over TCP on the loopback; ours with every rule in force and two windows a
-key, on a PostgreSQL of its own with durable commits; then beside a real Postfix, and its memory. ``--long`` adds what
-takes minutes: ten million requests.
+key, on a PostgreSQL of its own with durable commits; then beside a real Postfix, in the lab's fleet, and its memory.
+``--long`` adds what takes minutes: ten million requests.
 """
 
 from __future__ import annotations
@@ -22,12 +22,13 @@ from pathlib import Path
 
 from tests.bench import figures
 from tests.bench.figures import Figure
-from tests.bench.policy import peers, postfix, servers, setup
+from tests.bench.policy import fleet, peers, postfix, servers, setup
 from tests.bench.policy.cpu import resident_megabytes
 from tests.bench.policy.measure import Measured, measure, middle
 from tests.bench.policy.servers import Database, Server
 
 ROUNDS = 3
+PARTS = ("echo", "peers", "postfix", "fleet", "memory")
 
 
 def note(text: str) -> None:
@@ -149,6 +150,14 @@ def beside_postfix(folder: Path, database: Database) -> list[Figure]:
     ]
 
 
+def in_the_lab() -> list[Figure]:
+    """What the service costs the fleet's own submission."""
+    note("the lab's fleet")
+    if os.geteuid():
+        return [figures.missing("messages/s through submission, without", "the lab needs root")]
+    return fleet.through_both_edges()
+
+
 def memory(folder: Path, database: Database) -> list[Figure]:
     """What keys cost: two windows a sender, each sender asked for once."""
     limits = [limit | {"key": "sender"} for limit in servers.two_windows()]
@@ -188,9 +197,9 @@ def main() -> int:
     """Measure everything and print a line a figure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--long", action="store_true", help="also what takes minutes")
-    parser.add_argument("--only", choices=("echo", "peers", "postfix", "memory"), nargs="+", help="only these parts")
+    parser.add_argument("--only", choices=PARTS, nargs="+", help="only these parts")
     options = parser.parse_args()
-    parts = options.only or ("echo", "peers", "postfix", "memory")
+    parts = options.only or PARTS
     started = time.monotonic()
     for name, reason in setup.prepare().items():
         note(f"{name} cannot be had: {reason}")
@@ -207,6 +216,8 @@ def main() -> int:
                 made += against_peers(folder, database, ours)
         if "postfix" in parts:
             made += beside_postfix(folder, database)
+        if "fleet" in parts:
+            made += in_the_lab()
         if "memory" in parts:
             made += memory(folder, database)
         if options.long:
