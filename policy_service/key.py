@@ -80,6 +80,11 @@ class Key:
         self.name = name
         self.shape = shape
         self.limit = limit
+        self.clear()
+        self.used = now
+
+    def clear(self) -> None:
+        """Know nothing but who it is: nothing to spend, nothing held."""
         self.free = 0
         self.until = 0
         self.holding: Holding | None = None
@@ -87,7 +92,7 @@ class Key:
         self.refilled = 0
         self.backlog = 0
         self.backlog_at = 0
-        self.used = now
+        self.used = 0
         self.demand = 0.0
 
     def cover(self, units: int, now: int) -> bool:

@@ -18,6 +18,7 @@ from itertools import islice
 from policy_service.agenda import Agenda
 from policy_service.exchange import Answer, Ask, Exchange, KeyAnswer
 from policy_service.gcra import SECOND, Shape
+from policy_service.idle import Idle
 from policy_service.key import LEVEL_BELIEVED, Key, spend
 from policy_service.loan import LATE, Loan
 
@@ -36,6 +37,9 @@ FORGOTTEN = 900 * SECOND
 #: A key without a reserve knows nothing that the truth does not; it is forgotten after so long.
 FORGOTTEN_EMPTY = 10 * SECOND
 
+#: A key that holds no leases is kept small after so long: by then no exchange that it was in is on its way.
+IDLE_AFTER = 2 * SECOND
+
 #: What a client is told where only the database can say more.
 LOOK_AGAIN = 60 * SECOND
 
@@ -45,8 +49,9 @@ TEND_EVERY = SECOND // 20
 #: Keys that hold leases looked at in one round of housekeeping, so that it takes no noticeable time.
 TENDED_AT_ONCE = 500
 
-#: Rounds in which every key was looked at once, whether it is in use at all.
-SWEEP_ROUNDS = 100
+#: Rounds in which every key was looked at once, whether it is in use at all; fewer keys a round where there are many.
+SWEEP_ROUNDS = 20
+SWEPT_AT_ONCE = 2000
 
 #: Most messages of one exchange, so that one statement stays within milliseconds; and most keys that are due without a
 #: message that waits, so that building it does not keep other messages waiting.
@@ -111,7 +116,9 @@ class Book:
     """All keys of this process. ``connected`` says whether the truth is believed to answer."""
 
     def __init__(self) -> None:
+        #: Keys in use; what is known of the others is in ``idle``.
         self.keys: dict[str, Key] = {}
+        self.idle = Idle()
         self.connected = False
         self.loan = Loan()
         #: How many processes share the quotas, and whether this is one of those that have a reserve and a share.
@@ -131,14 +138,20 @@ class Book:
         key = self.keys.get(name)
         if key is None:
             key = self.keys[name] = Key(name, shape, limit, now)
+            self.idle.take(key)
         elif key.limit is not limit:
             key.shape, key.limit = shape, limit
             key.reserve = min(key.reserve, shape.reserve)
         return key
 
-    def knows(self, key: Key) -> bool:
-        """Whether ``key`` is still the one of its name; one that was forgotten meanwhile may not be charged."""
-        return self.keys.get(key.name) is key
+    def current(self, key: Key, now: int) -> Key:
+        """The key in use of that name: ``key`` itself, which may have been idle, unless another was made meanwhile."""
+        found = self.keys.get(key.name)
+        if found is None:
+            found = self.keys[key.name] = key
+            key.used = now
+            self.idle.take(key)
+        return found
 
     def charge(self, units: Sequence[tuple[Key, int]], tell: Callable[[Outcome], None], now: int) -> Outcome | None:
         """Charge a message now, or return None and ``tell`` later. All of its keys are charged, or none."""
@@ -216,7 +229,7 @@ class Book:
     def apply(self, sent: Sent, answer: Answer) -> None:
         """Take what the truth granted, and tell the messages."""
         for key, state in zip(sent.keys, answer.keys, strict=True):
-            self._take(key, state, sent.at)
+            self._take(self.current(key, sent.at), state, sent.at)
         for charge, verdict in zip(sent.charges, answer.verdicts, strict=True):
             if verdict.refused_by < 0:
                 for key, count in charge.units:
@@ -253,10 +266,11 @@ class Book:
             self._tend(key, now)
         if not self._to_sweep:
             self._to_sweep = list(self.keys.values())
-            self._swept_at_once = len(self._to_sweep) // SWEEP_ROUNDS + 1
+            self._swept_at_once = min(len(self._to_sweep) // SWEEP_ROUNDS + 1, SWEPT_AT_ONCE)
         for key in self._to_sweep[-self._swept_at_once :]:
             self._sweep(key, now)
         del self._to_sweep[-self._swept_at_once :]
+        self.idle.sweep(now)
 
     def _tend(self, key: Key, now: int) -> None:
         key.settle(now)
@@ -276,9 +290,10 @@ class Book:
         if key.backlog and now - key.backlog_at > LEVEL_BELIEVED:
             # It says nothing any more, and a number takes room.
             key.backlog = key.backlog_at = 0
-        if key.holding is None and now - key.used >= _forgotten_after(key) and self.knows(key):
+        if key.holding is None and now - key.used >= IDLE_AFTER and self.keys.get(key.name) is key:
             del self.keys[key.name]
             self._due.pop(key, None)
+            self.idle.put(key, _forgotten_after(key))
 
     def _watch(self, key: Key, now: int) -> None:
         """Ask for more permits before the last one is spent."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from types import MappingProxyType
 
 from policy_service.key import Key, Units
 from policy_service.leases import Book
@@ -22,6 +24,9 @@ KEPT = 5_000
 READY = 16
 
 Name = tuple[bytes, bytes, bytes]
+
+#: Of most messages it need not be known whose they are.
+_NOBODY: Mapping[str, str] = MappingProxyType({})
 
 
 class Outlook:
@@ -53,7 +58,7 @@ class Outlook:
     def __init__(self, credential: Credential | None, *, plain: bool) -> None:
         self.credential = credential
         #: Whose a message is, where that is needed to find the limits by provider.
-        self.owners: Mapping[str, str] = {}
+        self.owners = _NOBODY
         self.plain = plain
         self.keys: tuple[Key, ...] = ()
         self.by_provider: tuple[Limit, ...] = ()
@@ -61,12 +66,12 @@ class Outlook:
         self.shadow: Key | None = None
         self.largest = credential.stream.message_size if credential else 0
         self.digits = len(str(self.largest)) if self.largest else sys.maxsize
-        self.accept = reply(f"FILTER {credential.stream.filter}") if credential else b""
+        self.accept = _reply(f"FILTER {credential.stream.filter}") if credential else b""
         prepend = credential.stream.prepend if credential else ""
-        self.header = reply(f"PREPEND {prepend}") if prepend else b""
+        self.header = _reply(f"PREPEND {prepend}") if prepend else b""
         self.one: Units = ()
         self.simple = self.attends = False
-        self._ready: dict[bytes, Units] = {}
+        self._ready: dict[bytes, Units] | None = None
 
     def units(self, recipients: int) -> Units:
         """The units that a message of so many recipients takes of each key at DATA."""
@@ -78,15 +83,16 @@ class Outlook:
             return None
         if digits == b"1":
             return self.one
-        units = self._ready.get(digits)
-        if units is None and digits.isdigit() and len(digits) < 6 and len(self._ready) < READY and self.credential:
+        known = self._ready = {} if self._ready is None else self._ready
+        units = known.get(digits)
+        if units is None and digits.isdigit() and len(digits) < 6 and len(known) < READY and self.credential:
             recipients = max(int(digits), 1)
             units = self.units(recipients)
             if recipients > self.credential.recipients_per_message or any(
                 count > key.shape.burst for key, count in units
             ):
                 return None
-            self._ready[digits] = units
+            known[digits] = units
         return units
 
 
@@ -152,7 +158,7 @@ class Outlooks:
         elif day and ramping == "shadow":
             outlook.shadow = self._key(day, owners, now)
         outlook.by_provider = tuple(limit for limit in limits if "provider" in limit.key)
-        outlook.owners = owners if outlook.by_provider else {}
+        outlook.owners = owners if outlook.by_provider else _NOBODY
         at_data = [limit for limit in limits if limit.counted != "bytes" and "provider" not in limit.key]
         outlook.keys = tuple(self._key(limit, owners, now) for limit in at_data)
         outlook.at_end = tuple(self._key(limit, owners, now) for limit in limits if limit.counted == "bytes")
@@ -176,11 +182,14 @@ class Outlooks:
                 yield key, quota.units_of(limit, count)
 
     def known(self, units: Iterable[tuple[Key, int]], now: int) -> Units:
-        """The same units of the keys that the book has; it may have forgotten one and made another since."""
-        return tuple(
-            (key if self._book.knows(key) else self._book.key(key.name, key.shape, key.limit, now), count)
-            for key, count in units
-        )
+        """The same units of the keys in use; one that was idle is in use again."""
+        return tuple((self._book.current(key, now), count) for key, count in units)
+
+
+@lru_cache(maxsize=1000)
+def _reply(action: str) -> bytes:
+    """The reply that carries ``action``; all messages of a stream have the same."""
+    return reply(action)
 
 
 def _limit(key: Key) -> Limit:

@@ -269,7 +269,7 @@ class Service:
             *gauge(f"{prefix}_connections", "Open connections.", len(self._connections)),
             *gauge(f"{prefix}_suppressed", "Suppressed recipients known.", len(self._standing)),
             *gauge(f"{prefix}_held", "Credentials that are held.", len(self._standing.held)),
-            *gauge(f"{prefix}_keys", "Keys of quotas in memory.", len(self._book.keys)),
+            *gauge(f"{prefix}_keys", "Keys of quotas in memory.", len(self._book.keys) + len(self._book.idle)),
             *gauge(f"{prefix}_waiting", "Messages that wait for the database.", self._book.waiting),
             *gauge(f"{prefix}_ready", "Whether /readyz is green.", int(not self._readiness.problems())),
             *self._latency.lines(f"{prefix}_reply_seconds"),
