@@ -21,6 +21,7 @@ from policy_service.leases import GRANTED, Book, Outcome, Refusal
 from policy_service.message import message_of
 from policy_service.outlook import Outlook, Outlooks
 from policy_service.protocol import Request, Values, number, reply
+from policy_service.reserves import named
 from policy_service.rules import RULES, Context, Rule, invalid_recipients, quota, ramp
 from policy_service.rules.rule import DATA, END, RCPT, acted
 from policy_service.ruleset import Credential, Limit, Ruleset
@@ -73,6 +74,7 @@ class Engine:
         self._quota_mode = ruleset.mode(quota.NAME)
         self._outlooks = Outlooks(ruleset, self.book, tuple(rule for rule in on if rule.once))
         self._suppressing = ruleset.mode("suppressed") != "off"
+        self.book.stand_by(lambda: named(ruleset, self._wall))
 
     @property
     def wants_end(self) -> bool:

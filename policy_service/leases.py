@@ -11,9 +11,10 @@ Time is this process's monotonic clock in nanoseconds, handed in. A lease's end 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import TypeAlias
 
 from policy_service.agenda import Agenda
 from policy_service.exchange import Answer, Ask, Exchange, KeyAnswer
@@ -53,6 +54,9 @@ TENDED_AT_ONCE = 500
 SWEEP_ROUNDS = 20
 SWEPT_AT_ONCE = 2000
 
+#: Keys that the rules name are looked at so often, well before one would be forgotten.
+NAMED_EVERY = 300 * SECOND
+
 #: Most messages of one exchange, so that one statement stays within milliseconds; and most keys that are due without a
 #: message that waits, so that building it does not keep other messages waiting.
 LARGEST_EXCHANGE = 500
@@ -75,6 +79,9 @@ class _Granted:
 
 GRANTED = _Granted()
 Outcome = _Granted | Refusal
+
+#: A key by its name: the name, the shape and what the caller calls the limit.
+Named: TypeAlias = tuple[str, Shape, object]
 
 
 @dataclass(slots=True, eq=False)
@@ -132,6 +139,14 @@ class Book:
         self._to_sweep: list[Key] = []
         self._swept_at_once = 0
         self._tended = -TEND_EVERY
+        self._named: Callable[[], Iterable[Named]] = tuple
+        self._to_name: Iterator[Named] = iter(())
+        self._next_naming = 0
+
+    def stand_by(self, named: Callable[[], Iterable[Named]]) -> None:
+        """Hold the reserve of each of these keys from now on, whether anybody asks for it or not."""
+        self._named = named
+        self._name_again(0)
 
     def key(self, name: str, shape: Shape, limit: object, now: int) -> Key:
         """The key of that name, made when it is new; a changed limit takes effect at once."""
@@ -249,6 +264,8 @@ class Book:
         while self._waiting:
             self._fall_back(self._waiting.popleft(), now)
         self.expire(now)
+        # What is spent of the reserves meanwhile is taken again as soon as the truth is back.
+        self._name_again(now)
 
     def expire(self, now: int) -> None:
         """Answer the messages that waited too long, in line or on their way."""
@@ -271,6 +288,26 @@ class Book:
             self._sweep(key, now)
         del self._to_sweep[-self._swept_at_once :]
         self.idle.sweep(now)
+        if self.connected and self.entitled and now >= self._next_naming:
+            self._look_after_named(now)
+
+    def _name_again(self, now: int) -> None:
+        self._to_name = iter(self._named())
+        self._next_naming = now
+
+    def _look_after_named(self, now: int) -> None:
+        """Of the keys that have a reserve by the rules alone, ask for what some lack."""
+        looked_at = 0
+        for name, shape, limit in islice(self._to_name, MOST_DUE):
+            looked_at += 1
+            key = self.key(name, shape, limit, now)
+            if key.holding is None:
+                key.note_demand(0, now)
+            self._refill(key, now)
+            if key.reserve < shape.reserve:
+                self._due[key] = None
+        if not looked_at:
+            self._name_again(now + NAMED_EVERY)
 
     def _tend(self, key: Key, now: int) -> None:
         key.settle(now)
