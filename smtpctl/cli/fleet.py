@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ import click
 from smtpctl.cli.loading import enter_network_of, load, overlay_of, own_cache, place_of
 from smtpctl.errors import UsageError
 from smtpctl.kept import sealed
+from smtpctl.model.frozen import Frozen
 
 if TYPE_CHECKING:
     from smtpctl.model.artifacts import DesiredHost
@@ -31,8 +31,7 @@ role_option = click.option(
 MOST_KEPT = 100
 
 
-@dataclass(frozen=True)
-class Selection:
+class Selection(Frozen):
     """A fleet, and where the chosen hosts of it, and all of its hosts (``neighbours``), are reached."""
 
     inventory: Path

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from smtpctl.errors import UsageError
+from smtpctl.model.frozen import Frozen
 
 if TYPE_CHECKING:
     from smtpctl.model.plans import HostPlan, SavedPlan
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
 VERSION = 1
 
 
-@dataclass(frozen=True)
-class PlanFile:
+class PlanFile(Frozen):
     """Plans of hosts, and the inventory that they were made from."""
 
     inventory: Path

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
-from uuid import uuid4
+from dataclasses import field
 
 from smtpctl.deploy.crew import Crew, crew
 from smtpctl.deploy.judge import rule_errors
@@ -15,6 +15,7 @@ from smtpctl.deploy.turns import turn_of
 from smtpctl.deploy.visit import Report, Visit
 from smtpctl.errors import HostError, PartlyAppliedError, SmtpctlError, UsageError
 from smtpctl.model.artifacts import DesiredHost
+from smtpctl.model.frozen import Frozen
 from smtpctl.model.plans import HostPlan, SavedPlan
 from smtpctl.model.records import HistoryEntry, HostResult, OnFailure, Outcome
 from smtpctl.model.rollouts import Turn
@@ -40,8 +41,7 @@ def _nothing_gives_way(plans: Mapping[str, HostPlan]) -> Mapping[str, Turn]:
     return {name: Turn(name) for name in plans}
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(Frozen):
     """How a run goes: hosts in waves, what gives way to them and where that is (``neighbours``), revisions kept on a
     host, what may be overwritten, and the name that hosts remember it by."""
 
@@ -52,7 +52,7 @@ class Settings:
     take_over: bool = False
     expected: Mapping[str, SavedPlan] = field(default_factory=dict)
     kind: str = "apply"
-    run: str = field(default_factory=lambda: uuid4().hex)
+    run: str = field(default_factory=lambda: os.urandom(16).hex())
     on_failure: OnFailure = OnFailure.STOP
     confirm_seconds: float = CONFIRM_SECONDS
 

@@ -13,7 +13,8 @@ import paramiko
 
 from smtpctl.errors import HostError, TransportError
 from smtpctl.transport import bundle
-from smtpctl.transport.connection import Connection, Target, known_keys, known_name, operator, shown_key
+from smtpctl.transport.connection import Connection, Target, known_name, operator
+from smtpctl.transport.handshake import known_keys, shown_key
 from smtpctl.transport.host import Host
 
 #: Seconds for apt to fetch and install Python.

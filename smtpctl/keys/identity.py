@@ -10,13 +10,14 @@ import os
 import stat
 import tempfile
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 import pyrage
 
 from smtpctl.errors import SecretsError
+from smtpctl.model.frozen import Frozen
 
 #: Names a file that holds the identity, in place of the one in the home directory.
 IDENTITY_VARIABLE = "SMTPCTL_AGE_IDENTITY"
@@ -25,8 +26,7 @@ _PREFIX = "AGE-SECRET-KEY-1"
 _HINT_FORM = "an identity file holds one line AGE-SECRET-KEY-1…, as `age-keygen` writes it"
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(Frozen):
     """One or more age keys from one file. ``public_key`` is the first one's, ``age1…``."""
 
     path: Path

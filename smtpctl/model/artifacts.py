@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from functools import lru_cache
+
+from smtpctl.model.frozen import Frozen
 
 
 class Action(StrEnum):
@@ -16,8 +18,7 @@ class Action(StrEnum):
     RESTART = "restart"
 
 
-@dataclass(frozen=True, slots=True)
-class ManagedFile:
+class ManagedFile(Frozen):
     """One regular file on a host. ``path`` is absolute; ``mode`` is the permission bits; ``secret`` content
     never appears in a diff, log or error."""
 
@@ -39,8 +40,7 @@ def content_hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
+class Service(Frozen):
     """One systemd unit that must be enabled and running.
 
     ``stage`` orders the fleet's services on a host: all of one stage are handled before the next
@@ -58,8 +58,7 @@ class Service:
     packages: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(Frozen):
     """A server's own checker, run on the staged tree at its final paths before anything goes live.
 
     ``command`` is an argument list. The check fails on a non-zero exit, and on any output line that matches one
@@ -73,8 +72,7 @@ class Check:
     fatal_output: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(Frozen):
     """A health check run on the host after the reloads; it must succeed within ``deadline`` seconds.
 
     ``kind`` is ``tcp`` (connects; ``expect`` is a prefix of the greeting, empty for none), ``unix`` (connects to a
@@ -88,8 +86,7 @@ class Probe:
     deadline: float = 15.0
 
 
-@dataclass(frozen=True, slots=True)
-class DesiredHost:
+class DesiredHost(Frozen):
     """Everything that one host must have. Equal inventories give equal values, byte for byte.
 
     ``virtual_address`` is what the host holds in turn with others; empty where it never does.

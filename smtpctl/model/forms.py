@@ -7,9 +7,10 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any
+
+from smtpctl.model.frozen import Frozen
 
 _LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
 _DURATION = re.compile(r"(\d{1,9})(s|m|h|d)")
@@ -26,8 +27,7 @@ class FormError(ValueError):
         self.right = right
 
 
-@dataclass(frozen=True, slots=True)
-class Form:
+class Form(Frozen):
     """Text that ``pattern`` matches as a whole; what such a text is called, and how it looks."""
 
     pattern: str
@@ -47,8 +47,7 @@ class Form:
         return {"type": "string", "pattern": f"^{self.pattern}$"}
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(Frozen):
     """Text that a function checks, and may bring into its usual form."""
 
     check: Callable[[str], str]
@@ -57,8 +56,7 @@ class Checked:
         return _after(self.check, handler(source))
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(Frozen):
     """A value that is written in another form, which a function reads; ``schema`` is that form's JSON schema."""
 
     read: Callable[[object], object]

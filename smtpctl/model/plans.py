@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
 from smtpctl.model.artifacts import Check, ManagedFile, Probe
+from smtpctl.model.frozen import Frozen
 
 #: Answers of ``systemctl is-enabled`` after which a unit starts at boot, or cannot be enabled and need not be.
 ENABLED_STATES = frozenset({"enabled", "enabled-runtime", "static", "generated", "indirect", "alias", "linked"})
@@ -29,8 +30,7 @@ class Kind(StrEnum):
     ABSENT = "absent"
 
 
-@dataclass(frozen=True, slots=True)
-class FileFact:
+class FileFact(Frozen):
     """What stands at one path of a host. ``target`` is where a symbolic link points."""
 
     kind: Kind = Kind.ABSENT
@@ -41,8 +41,7 @@ class FileFact:
     target: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class OwnedFile:
+class OwnedFile(Frozen):
     """A file as the last committed revision of a host recorded it: smtpctl wrote it, so smtpctl may remove it."""
 
     sha256: str
@@ -52,7 +51,6 @@ class OwnedFile:
     secret: bool = False
 
 
-@dataclass(frozen=True, slots=True)
 class KeptFile(ManagedFile):
     """A file of a kept revision: the host has its content under its hash; here it is known only where it is shown."""
 
@@ -63,8 +61,7 @@ class KeptFile(ManagedFile):
         return self.kept
 
 
-@dataclass(frozen=True, slots=True)
-class UnitFact:
+class UnitFact(Frozen):
     """A systemd unit as the host's manager sees it. ``changed`` is when it last started, reloaded or stopped."""
 
     load: str = "not-found"
@@ -89,8 +86,7 @@ class UnitFact:
         return self.enabled in ("masked", "masked-runtime")
 
 
-@dataclass(frozen=True, slots=True)
-class ObservedHost:
+class ObservedHost(Frozen):
     """The facts about one host that a plan needs.
 
     ``files`` has an entry for every path that was asked for and for every owned one. ``contents`` holds the bytes of
@@ -124,8 +120,7 @@ class Change(StrEnum):
     REMOVE = "remove"
 
 
-@dataclass(frozen=True, slots=True)
-class FileChange:
+class FileChange(Frozen):
     """One file that differs. ``after`` is None where the file goes away; ``edited`` says that somebody changed it by
     hand since smtpctl wrote it; ``foreign`` that smtpctl never wrote what stands there."""
 
@@ -152,8 +147,7 @@ class FindingKind(StrEnum):
     PENDING = "pending"
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Frozen):
     """One difference that nobody planned. ``subject`` is a path or unit; ``detail`` says it in words."""
 
     kind: FindingKind
@@ -161,8 +155,7 @@ class Finding:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class SavedPlan:
+class SavedPlan(Frozen):
     """What is kept of a host's plan in a file: what it was made from and what it leads to, by hash; no content."""
 
     revision: str
@@ -178,8 +171,7 @@ class UnitAction(StrEnum):
     START = "start"
 
 
-@dataclass(frozen=True, slots=True)
-class UnitStep:
+class UnitStep(Frozen):
     """One action on one unit, with the reasons for it."""
 
     unit: str
@@ -190,8 +182,7 @@ class UnitStep:
     serves: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Upgrade:
+class Upgrade(Frozen):
     """A newer version of an installed package, as the host's own repositories offer it."""
 
     package: str
@@ -202,8 +193,7 @@ class Upgrade:
         return f"{self.package} {self.old} → {self.new}"
 
 
-@dataclass(frozen=True, slots=True)
-class HostPlan:
+class HostPlan(Frozen):
     """Everything that an apply does on one host, in the order in which it is done; ``effects`` says in words what the
     changed files mean."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+from smtpctl.model.frozen import Frozen
 
 
 class OnFailure(StrEnum):
@@ -26,8 +27,7 @@ class Outcome(StrEnum):
     ROLLED_BACK = "rolled-back"
 
 
-@dataclass(frozen=True, slots=True)
-class HostResult:
+class HostResult(Frozen):
     """One host's line of the result. ``step`` and ``detail`` say where and why it failed, in the server's own words;
     ``hint`` says what to do."""
 
@@ -40,8 +40,7 @@ class HostResult:
     hint: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryEntry:
+class HistoryEntry(Frozen):
     """An apply that a host remembers. ``undone`` is when it was led back, or 0; ``reason`` says why; ``problems`` is
     what could not be led back. ``changed`` holds (change, path) of its files. All hosts that one command changed
     have its ``run``."""
@@ -60,8 +59,7 @@ class HistoryEntry:
     run: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(Frozen):
     """Something begins or ends on a host while a run is going on."""
 
     host: str

@@ -3,35 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from smtpctl.model.frozen import Frozen
 
 
-@dataclass(frozen=True, slots=True)
-class Server:
+class Server(Frozen):
     """One server of one HAProxy: the HAProxy by its admin socket, the server as ``BACKEND/SERVER``."""
 
     socket: str
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Drain:
+class Drain(Frozen):
     """Servers that get no new sessions from the HAProxy processes of the host ``at``."""
 
     at: str
     servers: tuple[Server, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(Frozen):
     """The virtual address, which the host gives to one of ``to`` before its balancer restarts."""
 
     address: str
     to: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(Frozen):
     """What happens around the change of one host: before it in this order, and after it undone.
 
     ``queues`` are Postfix instances that hand on what they hold before they stop. ``alone`` says, a sentence each, for
@@ -49,8 +47,7 @@ class Turn:
         return not (self.move or self.drains or self.queues or self.alone)
 
 
-@dataclass(frozen=True, slots=True)
-class Rollout:
+class Rollout(Frozen):
     """Waves of hosts that follow each other, and the turn of every host in them."""
 
     waves: tuple[tuple[str, ...], ...]

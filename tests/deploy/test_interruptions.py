@@ -6,11 +6,12 @@ import multiprocessing
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from smtpctl.errors import HostError
-from smtpctl.model.artifacts import Action, DesiredHost, Service
+from smtpctl.model.artifacts import Action, Service
 from smtpctl.model.records import Event, Outcome
 from smtpctl.transport.connection import operator
 from tests.deploy.conftest import Bench, desired, file, greets, haproxy
@@ -243,7 +244,7 @@ def test_a_second_controller_is_refused_with_the_name_of_the_first(bench: Bench)
 
 
 def test_ctrl_c_finishes_the_host_in_hand_and_begins_no_other(bench: Bench) -> None:
-    other = DesiredHost(**{**{name: getattr(NEW, name) for name in DesiredHost.__slots__}, "host": "relay2"})
+    other = replace(NEW, host="relay2")
     bench.touched.add("relay2")
 
     def work() -> None:

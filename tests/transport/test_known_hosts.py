@@ -7,7 +7,8 @@ from pathlib import Path
 import paramiko
 import pytest
 
-from smtpctl.transport.connection import Target, known_keys
+from smtpctl.transport.connection import Target
+from smtpctl.transport.handshake import known_keys
 
 KIND = "ecdsa-sha2-nistp256"
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from smtpctl.model.frozen import Frozen
 
 #: Longer values are not quoted: the diff below the summary shows them.
 LONGEST_VALUE = 60
@@ -12,8 +13,7 @@ LONGEST_VALUE = 60
 MOST = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Effect:
+class Effect(Frozen):
     """What changes, in words. ``instance`` is the Postfix instance that it is about, where it is about one."""
 
     text: str
