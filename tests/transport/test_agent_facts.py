@@ -51,7 +51,7 @@ def test_only_wholly_installed_packages_count(tmp_path: Path) -> None:
     status = tmp_path / "status"
     status.write_text(STATUS)
     wanted = ["haproxy", "postfix", "dovecot-core", "nothing"]
-    assert facts.installed_packages(wanted, status) == {"haproxy": "3.0.11-1"}
+    assert facts.installed_packages(wanted, str(status)) == {"haproxy": "3.0.11-1"}
 
 
 @pytest.mark.parametrize(

@@ -42,3 +42,10 @@ def test_the_command_names_who_is_at_work_and_asks_for_sudo_only_where_it_must()
     fixed, free = bundle.command("deploy", "ann@desk").split("; else ")
     assert shlex.split(fixed)[-6:-1] == ["sudo", "-n", bundle.FIXED_COMMAND, agent.MARKER, "ann@desk"]
     assert shlex.split(free)[:4] == ["exec", "sudo", "-n", "/usr/bin/python3"]
+
+
+def test_a_plan_waits_for_no_module_that_only_a_change_needs() -> None:
+    code = f"import sys; sys.path.insert(0, {str(SOURCES[0].parents[1])!r}); import agent.__main__; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-I", "-S", "-c", code], capture_output=True, check=True, text=True).stdout
+    heavy = {"typing", "pathlib", "subprocess", "shutil", "contextlib", "datetime", "agent.transaction", "agent.store"}
+    assert heavy.isdisjoint(loaded.split())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,17 +25,21 @@ class Stream:
         return chunk
 
 
+def parts(message: frames.Message | None) -> tuple[dict[str, Any], tuple[bytes, ...]] | None:
+    return (message.header, message.blobs) if message else None
+
+
 @given(JSON, st.lists(st.binary()), st.integers(1, 50))
 def test_what_was_sent_arrives(header: dict[str, object], blobs: list[bytes], size: int) -> None:
     header.pop("blobs", None)
     stream = Stream(frames.pack(header, blobs) + frames.pack({"answer": "next"}), size)
-    assert frames.read(stream.receive) == frames.Message(header, tuple(blobs))
-    assert frames.read(stream.receive) == frames.Message({"answer": "next"})
+    assert parts(frames.read(stream.receive)) == (header, tuple(blobs))
+    assert parts(frames.read(stream.receive)) == ({"answer": "next"}, ())
     assert frames.read(stream.receive) is None
 
 
 def test_a_zero_length_asks_for_the_agent() -> None:
-    assert frames.read(Stream(bytes(4), 4).receive) == frames.Message({"answer": "agent wanted"})
+    assert parts(frames.read(Stream(bytes(4), 4).receive)) == ({"answer": "agent wanted"}, ())
 
 
 @pytest.mark.parametrize(

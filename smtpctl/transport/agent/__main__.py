@@ -6,9 +6,11 @@ import os
 import signal
 import sys
 
-from . import programs, recovery, session, units
-from .frames import Message
-from .store import Store
+from . import session
+
+TYPE_CHECKING = False  # typing itself is not imported by what a plan needs: see session.py
+if TYPE_CHECKING:
+    from .frames import Message
 
 
 def serve(holder: str, digest: str, archive: bytes, first: Message) -> None:
@@ -16,13 +18,18 @@ def serve(holder: str, digest: str, archive: bytes, first: Message) -> None:
     program. The controller's death must not stop a change half-way."""
     os.umask(0o022)
     if first.header["do"] == "run":
+        from . import programs
+
         programs.become(first.header["user"], first.header["command"], holder)
     for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
-    session.Session(session.open_channel(first), Store(), recovery.Program(digest, archive), holder).serve()
+    session.Session(session.open_channel(first), digest, archive, holder).serve()
 
 
 def main(arguments: list[str]) -> None:
+    from . import recovery, units
+    from .store import Store
+
     os.umask(0o022)
     if arguments[0] == "undo":
         recovery.run(Store(), "the controller did not confirm in time", number=int(arguments[1]))

@@ -8,18 +8,20 @@ import os
 import pwd
 import stat
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
 from functools import cache
-from pathlib import Path
-from typing import Any
 
-from . import StepError, processes, systemd
+from . import StepError, systemd
+
+TYPE_CHECKING = False  # what is imported here is imported by every plan: see session.py
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Any
 
 #: Larger files are compared but not sent for a diff.
 LARGEST_DIFF = 1 << 20
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: What ``pauses`` keeps.
+PAUSES = "/var/lib/smtpctl-operate/pauses.json"
 
 ABSENT: dict[str, Any] = {"kind": "absent"}
 
@@ -31,7 +33,7 @@ def file_fact(path: str) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         return dict(ABSENT)
     if stat.S_ISLNK(status.st_mode):
-        return {"kind": "link", "target": str(Path(path).readlink())}
+        return {"kind": "link", "target": os.readlink(path)}
     fact = {
         "kind": "other",
         "mode": stat.S_IMODE(status.st_mode),
@@ -41,7 +43,7 @@ def file_fact(path: str) -> dict[str, Any]:
     if stat.S_ISDIR(status.st_mode):
         fact["kind"] = "directory"
     elif stat.S_ISREG(status.st_mode):
-        with Path(path).open("rb") as file:
+        with open(path, "rb") as file:
             fact.update(kind="file", sha256=hashlib.file_digest(file, "sha256").hexdigest())
     return fact
 
@@ -60,17 +62,21 @@ def content_for_diff(path: str, fact: dict[str, Any]) -> bytes | None:
         return f"symbolic link to {fact['target']}\n".encode()
     if fact["kind"] != "file":
         return None
-    source = Path(path)
-    return source.read_bytes() if source.stat().st_size <= LARGEST_DIFF else None
+    if os.stat(path).st_size > LARGEST_DIFF:
+        return None
+    with open(path, "rb") as file:
+        return file.read()
 
 
-def installed_packages(names: Iterable[str], status: Path = Path("/var/lib/dpkg/status")) -> dict[str, str]:
+def installed_packages(names: Iterable[str], status: str = "/var/lib/dpkg/status") -> dict[str, str]:
     """Versions of those of ``names`` that are wholly installed. dpkg's own file is read: dpkg-query takes 10 ms."""
     wanted = {name.encode() for name in names}
     found: dict[str, str] = {}
     if not wanted:
         return found
-    for stanza in status.read_bytes().split(b"\n\n"):
+    with open(status, "rb") as file:
+        content = file.read()
+    for stanza in content.split(b"\n\n"):
         name = stanza[9 : stanza.find(b"\n")] if stanza.startswith(b"Package: ") else b""
         if name in wanted and b"\nStatus: install ok installed\n" in stanza:
             version = stanza.partition(b"\nVersion: ")[2].partition(b"\n")[0]
@@ -80,6 +86,8 @@ def installed_packages(names: Iterable[str], status: Path = Path("/var/lib/dpkg/
 
 def holds_address(address: str) -> bool:
     """Whether an interface of this host has ``address`` now."""
+    from . import processes
+
     return bool(processes.run(["ip", "-o", "address", "show", "to", address], timeout=10).output.strip())
 
 
@@ -97,6 +105,8 @@ def unit_facts(units: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 def shown_units(names: Sequence[str]) -> list[dict[str, Any]]:
     """The same properties as ``systemd.properties`` has them, from one call of systemctl."""
+    from . import processes
+
     command = ["systemctl", "show", "--timestamp=us+utc", "--property", ",".join(systemd.INTERFACES), "--", *names]
     result = processes.run(command, timeout=30)
     if result.code:
@@ -121,10 +131,14 @@ def _shown(line: str) -> tuple[str, systemd.Value]:
 
 def _microseconds(timestamp: str) -> int:
     """Since the epoch, of systemd's ``Sat 2026-11-22 01:02:03.456789 UTC``; 0 for none."""
+    from datetime import UTC, datetime, timedelta
+
     if not timestamp:
         return 0
     _, day, moment, _ = timestamp.split(" ")
-    return (datetime.fromisoformat(f"{day} {moment}+00:00") - EPOCH) // timedelta(microseconds=1)
+    return (datetime.fromisoformat(f"{day} {moment}+00:00") - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(
+        microseconds=1
+    )
 
 
 def _unit_fact(properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,10 +197,9 @@ def group_id(name: str) -> int:
 
 def paused() -> list[dict[str, Any]]:
     """What somebody has paused by hand, and is in force: whoever plans a change should know. Not who is locked out."""
-    from . import pauses  # only here, and only where there is such a file
-
-    folder = pauses.PauseFolder()
-    if not folder.file.exists():
+    if not os.path.exists(PAUSES):
         return []
-    now = time.time()
+    from . import pauses
+
+    folder, now = pauses.PauseFolder(), time.time()
     return [record for record in folder.read() if pauses.in_force(record, now) and not pauses.is_lockout(record)]

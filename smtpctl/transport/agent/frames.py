@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+
+TYPE_CHECKING = False  # an agent starts sooner without typing
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
 
 #: No message of ours comes near it, packed or unpacked; a larger one is noise from something that is not an agent, or a
 #: host that means to fill the controller's memory.
@@ -19,11 +22,14 @@ class FrameError(Exception):
     """The stream does not hold messages."""
 
 
-class Message(NamedTuple):
-    """A header (JSON object) and the blobs that it refers to by their index."""
+class Message:
+    """A header (JSON object) and the blobs that come with it."""
 
-    header: dict[str, Any]
-    blobs: tuple[bytes, ...] = ()
+    __slots__ = ("blobs", "header")
+
+    def __init__(self, header: dict[str, Any], blobs: tuple[bytes, ...] = ()) -> None:
+        self.header = header
+        self.blobs = blobs
 
 
 def pack(header: dict[str, Any], blobs: Sequence[bytes] = ()) -> bytes:

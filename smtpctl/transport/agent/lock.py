@@ -9,9 +9,12 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from pathlib import Path
 
 from . import MARKER
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: An agent whose controller has just gone needs a moment to end, and a plan takes less than this.
 PATIENCE = 2.0
@@ -36,7 +39,7 @@ class Lock:
             self._descriptor = -1
 
 
-def shared(folder: Path) -> Lock | None:
+def shared(folder: Path | str) -> Lock | None:
     """The lock of a reader. None on a host that has no such folder: nobody ever changed anything there."""
     try:
         return _take(folder, fcntl.LOCK_SH)
@@ -44,12 +47,12 @@ def shared(folder: Path) -> Lock | None:
         return None
 
 
-def exclusive(folder: Path, *, wait: bool = False) -> Lock:
+def exclusive(folder: Path | str, *, wait: bool = False) -> Lock:
     """The lock of a writer; the folder has to exist. ``wait`` until it is free, or raise LockedError soon."""
     return _take(folder, fcntl.LOCK_EX, wait=wait)
 
 
-def _take(folder: Path, how: int, *, wait: bool = False) -> Lock:
+def _take(folder: Path | str, how: int, *, wait: bool = False) -> Lock:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     if wait:
         fcntl.flock(descriptor, how)
@@ -77,20 +80,25 @@ def describe_holder() -> str:
 
 
 def _lock_holders() -> list[int]:
-    rows = [line.split() for line in Path("/proc/locks").read_text().splitlines()]
+    rows = [line.split() for line in _content("/proc/locks").splitlines()]
     return [int(row[4]) for row in rows if row[1] == "FLOCK" and row[4].isdigit()]
 
 
 def _arguments(pid: int) -> list[str]:
     try:
-        return Path(f"/proc/{pid}/cmdline").read_text(errors="replace").split("\0")
+        return _content(f"/proc/{pid}/cmdline").split("\0")
     except OSError:
         return []
 
 
+def _content(path: str) -> str:
+    with open(path, errors="replace") as file:
+        return file.read()
+
+
 def _age(pid: int) -> float:
     try:
-        started = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+        started = int(_content(f"/proc/{pid}/stat").rpartition(")")[2].split()[19])
     except OSError:
         return 0.0
     return time.clock_gettime(time.CLOCK_BOOTTIME) - started / os.sysconf("SC_CLK_TCK")

@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from . import spool
+from . import facts, spool
 from .store import sync_folder
 
-FOLDER = Path("/var/lib/smtpctl-operate")
+FOLDER = Path(facts.PAUSES).parent
 
 #: How long an ended record is remembered: a host that was off for longer is set up anew.
 REMEMBERED = 90 * 86400

@@ -2,37 +2,50 @@
 
 When the stream ends before ``commit`` nothing has changed. When it ends after it, this process ends too, and the undo
 timer leads the host back; a controller that comes back over a new connection before that may still confirm.
+
+A plan waits until this module and what it imports are loaded, six times or sixty on the controller's side: what only
+other messages need is imported by their handlers, and no module that is imported here imports typing or pathlib.
 """
 
 from __future__ import annotations
 
 import os
 import select
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
 
-from . import PROTOCOL, StepError, checks, facts, frames, lock, packages, recovery, staging, timer, transaction, undo
-from .store import Store
+from . import PROTOCOL, StepError, facts, frames, lock, records
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Any
+
     from . import giving_way, queues
+    from .store import Store
 
 
 class Session:
     """State between the messages of one visit."""
 
-    def __init__(self, channel: Channel, store: Store, program: recovery.Program, holder: str) -> None:
+    def __init__(self, channel: Channel, digest: str, archive: bytes, holder: str) -> None:
         self.channel = channel
         self.holder = holder
         self.queues: queues.Queues | None = None
-        self.store = store
-        self.program = program
+        self.digest = digest
+        self.archive = archive
         self.lock: lock.Lock | None = None
         self.wanted: dict[str, dict[str, Any]] = {}
         self.journal: dict[str, Any] | None = None
         self.keep = 10
         self.confirm_seconds = 0.0
         self.way: giving_way.Way | None = None
+
+    @cached_property
+    def store(self) -> Store:
+        """What smtpctl keeps here; for what more than reads its records."""
+        from .store import Store
+
+        return Store()
 
     def serve(self) -> None:
         """Answer messages until the stream ends; then send mail again wherever this controller has stopped it."""
@@ -88,15 +101,15 @@ class Session:
         request = message.header
         if request["protocol"] != PROTOCOL:
             raise StepError("observe", f"the controller speaks version {request['protocol']}, this agent {PROTOCOL}")
-        _refuse_newer(self.store)
+        _refuse_newer()
         recovered = self._take_lock(request["exclusive"])
-        current = self.store.current() or {}
+        current = records.current() or {}
         owned: dict[str, Any] = current.get("files", {})
         services = [service["unit"] for service in current.get("services", [])]
         masks = current.get("masks", [])
         asked: dict[str, list[Any]] = request["files"]
         found = {path: facts.file_fact(path) for path in sorted({*asked, *owned})}
-        unfinished = self.store.journal()
+        unfinished = records.journal()
         answer = {
             "answer": "observed",
             "revision": current.get("revision", ""),
@@ -117,6 +130,8 @@ class Session:
 
     def stage(self, message: frames.Message) -> dict[str, Any]:
         """Take in the new files, install packages, validate. Nothing that runs here notices."""
+        from . import checks, packages, staging
+
         request = message.header
         self._require_lock()
         self.store.prepare()
@@ -136,10 +151,12 @@ class Session:
 
     def commit(self, message: frames.Message) -> dict[str, Any]:
         """Make the staged state live, provisionally: it leads back unless confirmed in time."""
+        from . import recovery, timer, transaction  # all that the way back needs, too
+
         request = message.header
         self._require_lock()
         self.keep = request["keep"]
-        recovery.install(self.store, self.program)
+        recovery.install(self.store, recovery.Program(self.digest, self.archive))
         journal = transaction.journal_of(self.store, request, self.wanted)
         self.store.begin(journal)
         try:
@@ -157,7 +174,9 @@ class Session:
 
     def settle(self, message: frames.Message) -> dict[str, Any]:
         """What became of an apply whose connection broke: what it left unfinished is led back now."""
-        _refuse_newer(self.store)
+        from . import recovery
+
+        _refuse_newer()
         self.lock = self.lock or lock.exclusive(self.store.base)
         recovered = recovery.undo_unfinished(self.store, "the connection to the controller broke")
         current = self.store.current() or {}
@@ -165,6 +184,8 @@ class Session:
 
     def confirm(self, message: frames.Message) -> dict[str, Any]:
         """Commit what is live. On a new connection the journal is found on disk."""
+        from . import staging, transaction
+
         revision = message.header["revision"]
         if self.lock is None:
             self.lock = lock.exclusive(self.store.base)
@@ -186,6 +207,8 @@ class Session:
 
     def lead_back(self, message: frames.Message) -> dict[str, Any]:
         """Lead back what is live and unconfirmed, because the controller says so."""
+        from . import staging, undo
+
         self._require_lock()
         if self.journal is None:
             raise StepError("undo", "nothing is live that could be led back")
@@ -197,6 +220,8 @@ class Session:
 
     def abandon(self, message: frames.Message) -> dict[str, Any]:
         """Drop what was staged."""
+        from . import staging
+
         staging.clear(self.store)
         return {"answer": "abandoned"}
 
@@ -206,7 +231,7 @@ class Session:
 
     def recall(self, message: frames.Message) -> dict[str, Any]:
         """A kept revision, with the contents that differ from what stands here now; never those of secret files."""
-        _refuse_newer(self.store)
+        _refuse_newer()
         record = self.store.find(message.header["revision"])
         paths, contents = [], []
         for path, file in record["files"].items():
@@ -217,6 +242,8 @@ class Session:
 
     def upgradable(self, message: frames.Message) -> dict[str, Any]:
         """Newer versions of installed packages. Only apt's own lists change by it."""
+        from . import packages
+
         return {"answer": "upgradable", "upgrades": packages.upgradable(message.header["packages"])}
 
     def give_way(self, message: frames.Message) -> dict[str, Any]:
@@ -294,6 +321,8 @@ class Session:
     def _next(self) -> frames.Message | None:
         """The next message. A controller that says nothing while something unconfirmed is live has lost its say."""
         if self.journal is not None and not self.channel.wait(self.confirm_seconds):
+            from . import undo
+
             undo.undo(self.store, self.journal, "the controller did not confirm in time")
             self.journal = None
         return self.channel.receive()
@@ -302,6 +331,8 @@ class Session:
         self.channel.send({"event": "step", "step": step, "detail": detail})
 
     def _led_back(self, journal: dict[str, Any], error: StepError | OSError) -> dict[str, Any]:
+        from . import staging, undo
+
         step, detail = (error.step, error.detail) if isinstance(error, StepError) else ("swap", str(error))
         self.report("undo", f"after: {step}")
         problems = undo.undo(self.store, journal, f"{step}: {detail}")
@@ -313,11 +344,15 @@ class Session:
         if self.lock is not None:
             return ""
         if not exclusive:
-            self.lock = lock.shared(self.store.base)
+            self.lock = lock.shared(records.BASE)
             return ""
-        if not self.store.base.is_dir():
+        if not os.path.isdir(records.BASE):
             return ""
-        self.lock = lock.exclusive(self.store.base)
+        self.lock = lock.exclusive(records.BASE)
+        if records.journal() is None:
+            return ""
+        from . import recovery
+
         return recovery.undo_unfinished(self.store, "the next apply found it unfinished")
 
     def _require_lock(self) -> None:
@@ -330,6 +365,8 @@ class Session:
         """sysusers.d files name users that other staged files belong to: they are read from objects, before staging."""
         if not paths:
             return
+        from . import packages, staging
+
         staging.build(self.store, {path: {**self.wanted[path], "owner": "root", "group": "root"} for path in paths})
         packages.make_users([staging.staged_path(self.store, path) for path in paths])
 
@@ -375,9 +412,9 @@ def _differing(found: dict[str, Any], asked: dict[str, list[Any]], owned: dict[s
     return {"content_paths": paths, "contents": contents}
 
 
-def _refuse_newer(store: Store) -> None:
+def _refuse_newer() -> None:
     """What a newer smtpctl left, finished or not, is not for this one to read, and least of all to lead back."""
-    for record in (store.journal(), store.current()):
+    for record in (records.journal(), records.current()):
         if record is not None and record.get("protocol", PROTOCOL) > PROTOCOL:
             release = record.get("release", "a newer version")
             raise StepError(

@@ -21,9 +21,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from . import StepError
+from . import StepError, records
 
-BASE = Path("/var/lib/smtpctl")
+BASE = Path(records.BASE)
 
 
 class Store:
@@ -35,8 +35,8 @@ class Store:
         self.agents = base / "agents"
         self.objects = base / "objects"
         self.stage = base / "stage"
-        self.journal_file = base / "journal.json"
-        self.revisions = base / "revisions"
+        self.journal_file = base / records.JOURNAL
+        self.revisions = base / records.REVISIONS
         self.undone = base / "undone"
 
     def prepare(self) -> None:
@@ -65,7 +65,7 @@ class Store:
 
     def journal(self) -> dict[str, Any] | None:
         """The unfinished apply, if there is one."""
-        return _load(self.journal_file)
+        return records.journal(str(self.base))
 
     def begin(self, journal: dict[str, Any]) -> None:
         """Make the intent durable. From here on the host leads back until ``commit``."""
@@ -88,8 +88,7 @@ class Store:
 
     def current(self) -> dict[str, Any] | None:
         """The committed revision with the highest number."""
-        files = self.revision_files()
-        return _load(files[-1]) if files else None
+        return records.current(str(self.base))
 
     def find(self, wanted: str) -> dict[str, Any]:
         """The newest kept revision whose number is, or whose name begins with, ``wanted``; empty: the one before, which
@@ -97,7 +96,7 @@ class Store:
         files = self.revision_files()
         others = [path for path in files if not path.stem.endswith(files[-1].stem.partition("-")[2])]
         found = [path for path in files if _matches(path, wanted)][-1:] if wanted else others[-1:]
-        record = _load(found[0]) if found else None
+        record = records.load(str(found[0])) if found else None
         if record is None:
             kept = ", ".join(path.stem.lstrip("0") for path in files) or "none"
             what = f"no revision {wanted}" if wanted else "no revision before this one"
@@ -106,12 +105,12 @@ class Store:
 
     def revision_files(self) -> list[Path]:
         """Committed revisions, oldest first."""
-        return sorted(self.revisions.glob("*.json")) if self.revisions.is_dir() else []
+        return [self.revisions / name for name in records.revision_names(str(self.base))]
 
     def history(self) -> list[dict[str, Any]]:
         """Everything that was committed or undone, oldest first."""
         undone = sorted(self.undone.glob("*.json")) if self.undone.is_dir() else []
-        entries = [entry for path in [*self.revision_files(), *undone] if (entry := _load(path))]
+        entries = [entry for path in [*self.revision_files(), *undone] if (entry := records.load(str(path)))]
         return sorted(entries, key=lambda entry: float(entry["begun"]))
 
     def next_number(self) -> int:
@@ -125,7 +124,7 @@ class Store:
                 path.unlink()
         named = set()
         for path in self.revision_files():
-            named |= objects_of(_load(path) or {})
+            named |= objects_of(records.load(str(path)) or {})
         for path in self.objects.iterdir():
             if path.name not in named:
                 path.unlink()
@@ -176,12 +175,3 @@ def _file_name(journal: dict[str, Any]) -> str:
 
 def _dump(value: dict[str, Any]) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
-
-
-def _load(path: Path) -> dict[str, Any] | None:
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        return None
-    value: dict[str, Any] = json.loads(content)
-    return value
