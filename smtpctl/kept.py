@@ -12,8 +12,7 @@ import hashlib
 import os
 import pickle
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import cache
 from importlib.util import find_spec
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 #: The packages whose code decides what is made.
-_CODE = ("model", "inventory", "inventory/checks", "render")
+_CODE = ("model", "inventory", "render")
 
 #: Bytes of a nonce of AES-GCM (RFC 5116 section 5.1).
 _NONCE = 12
@@ -48,7 +47,7 @@ def kept(folder: Path | None, name: str, source: bytes, make: Callable[[], Made]
 def sealed(folder: Path | None, name: str, source: bytes, secret: bytes, make: Callable[[], Made]) -> Made:
     """Like ``kept``, for what is made of ``source``, ``secret``, templates and any code of ours, and holds secrets.
 
-    It is bound to the content of all of those: after any change of them it does not open, and is made anew.
+    It is bound to all of those: after any change of them it does not open, and is made anew.
     """
     if folder is None:
         return make()
@@ -70,6 +69,8 @@ def sealed(folder: Path | None, name: str, source: bytes, secret: bytes, make: C
 
 def _write(place: Path, content: bytes) -> None:
     """Wholly or not at all: another run may be reading or writing the same."""
+    import tempfile  # brings many others, and is needed when something has changed only
+
     number, name = tempfile.mkstemp(dir=place.parent)
     try:
         with os.fdopen(number, "wb") as file:
@@ -82,42 +83,36 @@ def _write(place: Path, content: bytes) -> None:
 
 @cache
 def _code() -> bytes:
-    """What changes when the code does, or another release of smtpctl is installed."""
-    return hashlib.sha256("\n".join(_stamps()).encode()).digest()
-
-
-def _stamps() -> Iterator[str]:
+    """What changes when the code does that decides what is made, or another release of smtpctl is installed."""
     root = Path(__file__).parent
-    for folder in _CODE:
-        for entry in sorted(os.scandir(root / folder), key=lambda entry: entry.name):
-            if entry.name.endswith(".py"):
-                status = entry.stat()
-                yield f"{entry.path} {status.st_size} {status.st_mtime_ns}"
+    return _digest(str(root / folder) for folder in _CODE)
 
 
 @cache
 def _everything() -> bytes:
-    """A hash of all that decides what is rendered beside a fleet and its secrets: every file of ours, since whole
-    packages are rendered into programs; the library that fills templates in; the interpreter."""
+    """What changes with all that decides what is rendered beside a fleet and its secrets: every file of ours, since
+    whole packages are rendered into programs; the library that fills templates in; the interpreter."""
     root = Path(__file__).parent
     folders = [root, root.parent / "policy_service", root.parent / "templates"]
     if (library := find_spec("jinja2")) is not None:
         folders += [Path(folder) for folder in library.submodule_search_locations or ()]
-    digest = hashlib.sha256(sys.version.encode())
-    for folder in folders:
-        for path in _files_below(str(folder)):
-            with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - hundreds of files: a Path each takes longer
-                content = file.read()
-            digest.update(f"{path}\0{len(content)}\0".encode())
-            digest.update(content)
-    return digest.digest()
+    return _digest(map(str, folders))
 
 
-def _files_below(folder: str) -> Iterator[str]:
-    if not os.path.isdir(folder):  # noqa: PTH112 - as above; a wheel has the templates elsewhere
+def _digest(folders: Iterable[str]) -> bytes:
+    """Of the stamps of all files below. To read the files takes as long as to sign in to the hosts."""
+    stamps = (stamp for folder in folders for stamp in _stamps(folder))
+    return hashlib.sha256("\n".join((sys.version, *stamps)).encode()).digest()
+
+
+def _stamps(folder: str) -> Iterator[str]:
+    """Path, size and times of each file; no program can set the time of the last change of an inode (ctime) back."""
+    if not os.path.isdir(folder):  # noqa: PTH112 - hundreds of files; a wheel has the templates elsewhere
         return
     for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-        if entry.is_file():
-            yield entry.path
-        elif entry.is_dir() and entry.name != "__pycache__":
-            yield from _files_below(entry.path)
+        if entry.is_dir():
+            if entry.name != "__pycache__":
+                yield from _stamps(entry.path)
+        else:
+            status = entry.stat()
+            yield f"{entry.path} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"

@@ -34,6 +34,9 @@ class Frozen:
 
     def __init__(self, *placed: Any, **named: Any) -> None:
         values = vars(self)
+        if not placed and named.keys() == self._known:  # as facts come from a host: thousands, all of them named
+            values.update(named)
+            return
         values.update(zip(self.__match_args__, placed))  # type: ignore[attr-defined]  # noqa: B905 - checked below
         values.update(named)
         once = len(values) == len(placed) + len(named)

@@ -222,8 +222,14 @@ class HostPlan(Frozen):
     stranded: tuple[str, ...] = ()
 
     @property
+    def unrecorded(self) -> bool:
+        """The host is known by another revision than the one that stands, or will stand, there: somebody else brought
+        it to what is desired, or the difference is one of those that ask for nothing."""
+        return self.observed_revision != self.revision
+
+    @property
     def empty(self) -> bool:
-        """Nothing differs, and nothing has to be undone first."""
+        """Nothing differs, nothing has to be undone first, and the host knows itself by this revision."""
         return not (
             self.packages
             or self.upgrades
@@ -234,6 +240,7 @@ class HostPlan(Frozen):
             or self.enable
             or self.steps
             or self.unfinished
+            or self.unrecorded
         )
 
     @property

@@ -35,7 +35,7 @@ def effects(plan: HostPlan) -> tuple[str, ...]:
             for action in (UnitAction.START, UnitAction.RESTART, UnitAction.RELOAD)
         ),
     ]
-    return tuple(part for part in parts if part)
+    return tuple(part for part in parts if part) or ("record that it is as wanted",)
 
 
 def folded(plans: Mapping[str, HostPlan]) -> tuple[tuple[tuple[str, ...], str], ...]:
@@ -68,6 +68,8 @@ def explain(plan: HostPlan) -> tuple[str, ...]:
     lines += ["read unit files again"] if plan.daemon_reload else []
     lines += [f"enable {unit}" for unit in plan.enable]
     lines += [f"{step.action} {step.unit}: {', '.join(step.reasons)}" for step in plan.steps]
+    if not lines and plan.unrecorded:
+        lines += [f"record revision {plan.revision}: everything is as wanted already"]
     if not plan.empty:
         lines += [f"probe {probe.name}" for probe in plan.probes]
         lines += ["confirm over a new connection: the change could lock us out"] if plan.risks_access else []

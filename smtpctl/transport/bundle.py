@@ -75,7 +75,7 @@ def archive() -> bytes:
 @cache
 def _pack() -> bytes:
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as bundle:
+    with zipfile.ZipFile(buffer, "w") as bundle:  # packed once a run, sent once a host: compressing would take longer
         _add(bundle, "__main__.py", _MAIN)
         folder = resources.files("smtpctl.transport.agent")
         for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
@@ -104,6 +104,5 @@ def fixed_command() -> str:
 
 def _add(bundle: zipfile.ZipFile, name: str, text: str) -> None:
     entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-    entry.compress_type = zipfile.ZIP_DEFLATED
     entry.external_attr = 0o600 << 16
     bundle.writestr(entry, text)

@@ -48,7 +48,7 @@ class Case:
             units={unit: UnitFact(**fact) for unit, fact in found.get("units", {}).items()},
             owned_services=tuple(found.get("owned_services", ())),
             owned_masks=tuple(found.get("owned_masks", ())),
-            revision=found.get("revision", ""),
+            revision=self.desired.revision if found.get("revision") == "wanted" else found.get("revision", ""),
             unfinished=found.get("unfinished", ""),
         )
 

@@ -31,14 +31,15 @@ def planned(files: Mapping[str, tuple[str | None, str | None]], *, host: str = "
     wanted = {
         path: ManagedFile(path, new.encode(), secret=secret) for path, (_, new) in files.items() if new is not None
     }
+    desired = DesiredHost(host, wanted, (), (), (), ())
     observed = ObservedHost(
         host,
         files={path: FileFact(Kind.FILE, sha256(old), 0o644, "root", "root") for path, old in before.items()},
         contents={} if secret else {path: old.encode() for path, old in before.items()},
         owned={path: OwnedFile(sha256(old), 0o644, "root", "root", secret) for path, old in before.items()},
-        revision="0123456789abcdef",
+        revision="0123456789abcdef" if files else desired.revision,
     )
-    return plan_host(DesiredHost(host, wanted, (), (), (), ()), observed)
+    return plan_host(desired, observed)
 
 
 @pytest.mark.parametrize("case", CASES)

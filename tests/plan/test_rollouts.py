@@ -60,11 +60,11 @@ def _plan(host: str, value: Mapping[str, Any]) -> HostPlan:
         for action in UnitAction
         for unit, serves in value.get(action.value, {}).items()
     )
-    before = "" if value.get("fresh") else "0123456789abcdef"
+    revision = "0123456789abcdef"
     return HostPlan(
         host,
-        "fedcba9876543210",
-        before,
+        revision,
+        "" if value.get("fresh") else revision,
         steps=steps,
         stop=tuple(value.get("stop", ())),
         holds_address=value.get("holds_address", False),
