@@ -1,7 +1,8 @@
 """Deliberately broken changes: a table of edits of rendered files, each with the words that have to name its cause.
 
 ``changes.yml`` holds them. A case is broken so that it must stop at ``step``: by the rules over rendered files, by a
-server's own checker, by an action on a unit, by a health check, while it is watched, or at the confirmation.
+server's own checker, by an action on a unit, by a health check, while it is watched, or at the confirmation; at one of
+several joined by "or" where the servers' own time decides.
 """
 
 from __future__ import annotations

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import socket
 import subprocess
 import sys
 import time
+import urllib.request
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -84,9 +87,17 @@ class AppliedFleet:
         return found[0]
 
     def wait_until_ready(self, patience: float = 120.0) -> None:
-        """Until both submission hosts say that they are ready for mail, and a balancer holds the virtual address."""
+        """Until both submission hosts say that they are ready for mail, both balancers have heard it, and one of them
+        holds the virtual address."""
         edges = self.fleet.hosts_with(Role.SUBMISSION)
         until(lambda: all(map(self._ready, edges)) and self.greets(), "the submission hosts are not ready", patience)
+        until(lambda: all(map(self._sees_all, self.fleet.hosts_with(Role.BALANCER))), "a server is down", patience)
+
+    def _sees_all(self, balancer: str) -> bool:
+        try:
+            return set(server_states(self, balancer).values()) == {"UP"}
+        except OSError:
+            return False
 
     def _ready(self, host: str) -> bool:
         return self.lab.run(host, ["/usr/local/lib/smtpctl/check-ready"], check=False).returncode == 0
@@ -98,6 +109,14 @@ class AppliedFleet:
                 return connection.recv(3) == b"220"
         except OSError:
             return False
+
+
+def server_states(applied: AppliedFleet, balancer: str) -> dict[str, str]:
+    """Submission host -> UP, DOWN, … as a balancer sees it."""
+    url = f"http://{applied.fleet.hosts[balancer].address}:8405/;csv"
+    with urllib.request.urlopen(url, timeout=5) as answer:
+        rows = list(csv.DictReader(io.StringIO(answer.read().decode().lstrip("# "))))
+    return {row["svname"]: row["status"] for row in rows if row["pxname"] == "submission"}
 
 
 def until(

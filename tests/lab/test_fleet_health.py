@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import time
-import urllib.request
 from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.support import AppliedFleet
+from tests.lab.support import AppliedFleet, server_states
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
@@ -47,14 +44,6 @@ except smtplib.SMTPRecipientsRefused as refusal:
 except smtplib.SMTPResponseException as refusal:
     print(refusal.smtp_code, refusal.smtp_error)
 """
-
-
-def server_states(applied: AppliedFleet, balancer: str) -> dict[str, str]:
-    """Submission host -> UP, DOWN, … as a balancer sees it."""
-    url = f"http://{applied.fleet.hosts[balancer].address}:8405/;csv"
-    with urllib.request.urlopen(url, timeout=5) as answer:
-        rows = list(csv.DictReader(io.StringIO(answer.read().decode().lstrip("# "))))
-    return {row["svname"]: row["status"] for row in rows if row["pxname"] == "submission"}
 
 
 def wait_for_state(applied: AppliedFleet, host: str, up: bool, patience: float = 60.0) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from smtpctl.transport.connection import Target
 from smtpctl.transport.host import Host
-from tests.lab.support import AppliedFleet
+from tests.lab.support import AppliedFleet, until
 
 pytestmark = pytest.mark.lab
 
@@ -39,6 +39,8 @@ def statuses(applied: AppliedFleet, socket: str, servers: list[str]) -> list[str
 def test_what_is_drained_stays_so_over_a_reload_and_is_forgotten_by_a_restart(
     applied: AppliedFleet, edge1: Host, unit: str, socket: str, servers: list[str]
 ) -> None:
+    others = [name.replace("2", "1") for name in servers]
+    until(lambda: set(statuses(applied, socket, others)) == {"UP"}, "the other host takes no mail")
     wanted = [[socket, name] for name in servers]
     way = {"do": "give-way", "host": "other", "servers": wanted, "seconds": 30.0}
     assert edge1.ask({**way, "what": "drain", "lease": 600.0}).header["servers"] == servers

@@ -15,8 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab import rolling
-from tests.lab.support import INVENTORY, REPOSITORY, AppliedFleet, smtpctl
-from tests.lab.test_fleet_health import server_states
+from tests.lab.support import INVENTORY, REPOSITORY, AppliedFleet, server_states, smtpctl
 from tests.lab.traffic import SteadyMail
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]

@@ -11,6 +11,7 @@ from collections.abc import Collection
 from typing import Any
 
 from . import processes
+from .drain import wait
 
 #: Words for giving up: Postfix's (msg(3)), Dovecot's, and HAProxy's of a reload after which its old process stays.
 #: PostgreSQL's FATAL is said to a client, and ends a session only.
@@ -23,6 +24,9 @@ MOST = 5
 #: Postfix's master does not start a service again for so long after one that died of its first work, not even when it
 #: reads its configuration again (service_throttle_time, master(8)); clients wait meanwhile.
 THROTTLE_SECONDS = 60.0
+
+#: A master that has not heard its reload by then is judged by its health checks alone.
+RELOAD_SECONDS = 10.0
 
 
 def since(moment: float, units: Collection[str]) -> list[str]:
@@ -39,6 +43,17 @@ def throttled() -> set[str]:
     """Units of Postfix in which a service waits because it died."""
     entries = _entries(time.time() - THROTTLE_SECONDS, "bad command startup -- throttling")
     return {str(entry.get("_SYSTEMD_UNIT")) for entry in entries}
+
+
+def wait_for_reloads(moment: float, units: Collection[str]) -> None:
+    """Until the master of each of these ``units`` of Postfix has begun to read its files, which it says, since
+    ``moment``: a reload is a signal, and health checks before it is heard would ask the old state."""
+
+    def heard() -> bool:
+        said = {str(entry.get("_SYSTEMD_UNIT")) for entry in _entries(moment, "reload -- version")}
+        return said >= set(units)
+
+    wait(heard, RELOAD_SECONDS)
 
 
 def _entries(moment: float, pattern: str) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ A restart of rsyslog takes the socket away that haproxy.service mounts, so that 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -43,7 +44,10 @@ def _run_stage(steps: Sequence[Step], report: Report) -> list[str]:
         names = [step["unit"] for step in chosen]
         if names:
             report(action, " ".join(names))
+            began = time.time()
             units.act(action, names)
+            if action == "reload" and asks_postfix:
+                complaints.wait_for_reloads(began, [name for name in names if name.startswith("postfix@")])
         if action != "reload":
             started += [step["unit"] for step in chosen if not step["oneshot"]]
     return started

@@ -24,8 +24,7 @@ def undo(store: Store, journal: Mapping[str, Any], reason: str, *, booting: bool
         lambda: _masks(journal),
         lambda: _enable(journal),
         lambda: units.daemon_reload() if reload_units else None,
-        lambda: _cancel_starts(journal) if booting else _units(journal),
-        lambda: None if booting else _prove(store),
+        lambda: _cancel_starts(journal) if booting else _running(store, journal),
     ]
     problems: list[str] = []
     for part in parts:
@@ -65,16 +64,32 @@ def _enable(journal: Mapping[str, Any]) -> None:
     units.enable([unit for unit, fact in facts.unit_facts(dropped).items() if fact["enabled"] != "enabled"])
 
 
+def _running(store: Store, journal: Mapping[str, Any]) -> None:
+    """The old state runs again and answers. Where a reload does not bring it back, a restart has to: a master(8) that
+    died of the new file counts as running until its last child has ended."""
+    try:
+        _units(journal)
+        _prove(store)
+    except StepError:
+        units.act("restart", [step["unit"] for step in journal["steps"] if _ran(journal, step["unit"])])
+        _prove(store)
+
+
+def _ran(journal: Mapping[str, Any], unit: str) -> bool:
+    """Whether ``unit`` ran before this apply."""
+    return units.is_running(journal["units_before"][unit])
+
+
 def _units(journal: Mapping[str, Any]) -> None:
     """Units that ran run again, on the old files; those that did not are stopped; and that is verified."""
     before = journal["units_before"]
     named = [step["unit"] for step in journal["steps"]]
-    idle = [unit for unit in named if not units.is_running(before[unit])]
+    idle = [unit for unit in named if not _ran(journal, unit)]
     # One that waits between two crashes is stopped as well: its unit file may be gone, and it would try for ever.
     units.stop([unit for unit, fact in facts.unit_facts(idle).items() if fact["active"] not in ("inactive", "failed")])
     units.forget_failures([unit for unit in idle if before[unit]["active"] != "failed"])
     steps.run(journal["steps"], lambda step, detail: None, leave_out=idle)
-    units.act("start", [unit for unit in journal["stop"] + journal["mask"] if units.is_running(before[unit])])
+    units.act("start", [unit for unit in journal["stop"] + journal["mask"] if _ran(journal, unit)])
     wrong = units.failed([unit for unit in named if unit not in idle])
     if wrong:
         raise StepError("undo", f"not running on the old files: {units.explain(wrong)}")
