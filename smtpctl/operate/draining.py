@@ -15,8 +15,10 @@ from smtpctl.operate.wanted import Wanted
 #: Admin socket of the HAProxy that stands before the relays on a submission host (templates/submission).
 ADMIN_SOCKET = "/run/haproxy-submission/admin.sock"
 
-#: Seconds between two looks, and without any message less after which something is wrong.
+#: Seconds between two looks, and without any message less after which something is wrong. Looks at a long queue take
+#: time of the host that is to hand it on: they are further apart, so that they take a small share of it.
 LOOK = 2.0
+SHARE = 0.2
 STUCK = 180.0
 
 #: Told what goes on: messages that are left, and sessions that still bring some.
@@ -64,7 +66,9 @@ class Drain:
         """Wait until nothing is left but what is on hold; that. Raise HostError when it stops getting less."""
         least, since = None, time.monotonic()
         while True:
+            began = time.monotonic()
             sizes = self._sizes()
+            took = time.monotonic() - began
             moving, sessions = sum(sizes.values()) - sizes["hold"], self.intake("drain")
             # Counting files misses one that moves from queue to queue meanwhile: a second look, another way.
             if not moving and not sessions and not _moving(left := self.left()):
@@ -79,7 +83,7 @@ class Drain:
                     f"{moving} messages have not moved for {STUCK:.0f} s",
                     hint=f"smtpctl queue top --by reply --host {self._host} says why; then drain again",
                 )
-            time.sleep(LOOK)
+            time.sleep(max(LOOK, took / SHARE))
             if not sizes["incoming"] + sizes["active"]:
                 self._visits.hosts[self._host].ask({"do": "queue-flush", "instances": list(self._pools())})
 

@@ -11,6 +11,7 @@ import itertools
 import json
 import os
 import random
+import re
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 from smtpctl.lab.application import compose, submit
 from tests.lab.queue_files import DIGITS, fill
@@ -33,6 +35,9 @@ KEPT, DELETED, BOUNCED, REQUEUED, RETRIED = "keepers", "deletes", "bounces", "re
 
 #: Numbers of messages that were really sent begin here; copies have those below.
 SENT = 900_000_000
+
+#: No command takes more memory than so many megabytes, however long the queues are.
+MEMORY = 150
 
 #: Without one message more at the provider for so long, no more will come.
 STUCK = 300.0
@@ -180,28 +185,33 @@ class FullQueues:
     def _command(self, *words: str, codes: tuple[int, ...] = (0,)) -> str:
         """Run a command as an operator would, and tell what it took: here, and on the relays."""
         began, hosts = time.monotonic(), self._used()
-        text, seconds = self._smtpctl(*words, codes=codes)
+        text, seconds, memory = self._smtpctl(*words, codes=codes)
         relays = " + ".join(f"{now - before:.1f}" for before, now in zip(hosts, self._used(), strict=True))
+        peak = f", {memory} MB" if memory else ""
         self._tell(
-            f"{time.monotonic() - began:8.1f} s; CPU {seconds:.1f} s here, {relays} s on the relays: "
+            f"{time.monotonic() - began:8.1f} s; CPU {seconds:.1f} s here{peak}, {relays} s on the relays: "
             f"smtpctl {' '.join(words)}"
         )
+        assert memory < MEMORY, f"{memory} MB: smtpctl {' '.join(words)}"
         return text
 
-    def _smtpctl(self, *words: str, codes: tuple[int, ...] = (0,)) -> tuple[str, float]:
-        """What a command prints, and its CPU seconds."""
+    def _smtpctl(self, *words: str, codes: tuple[int, ...] = (0,)) -> tuple[str, float, int]:
+        """What a command prints, its CPU seconds, and the megabytes that it took at most while it printed."""
         command = [sys.executable, "-m", "smtpctl", *words, "-i", str(self._applied.inventory)]
         with subprocess.Popen(
             command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:
             assert process.stdout is not None
             assert process.stderr is not None
-            text = process.stdout.read()
-            complaint = process.stderr.read()
+            pieces, peak = [], 0
+            while piece := process.stdout.read(1 << 16):
+                pieces.append(piece)
+                peak = max(peak, resident(process.pid))
+            text, complaint = "".join(pieces), process.stderr.read()
             _, status, usage = os.wait4(process.pid, 0)
             process.returncode = os.waitstatus_to_exitcode(status)
         assert process.returncode in codes, f"{process.returncode}: {' '.join(command)}\n{text[-2000:]}{complaint}"
-        return text, usage.ru_utime + usage.ru_stime
+        return text, usage.ru_utime + usage.ru_stime, peak
 
     def _used(self) -> list[float]:
         """CPU seconds of everything on each relay so far; of one that is off, none."""
@@ -244,3 +254,9 @@ class FullQueues:
                 found[file.read(2048).partition(start)[2][:DIGITS].decode()] += 1
         del found[""]
         return found
+
+
+def resident(process: int) -> int:
+    """Megabytes that a process has had at most; 0 of one that has ended. What wait4(2) says counts its parent's."""
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", Path(f"/proc/{process}/status").read_text(), re.M)
+    return int(found[1]) >> 10 if found else 0

@@ -2,8 +2,8 @@
 while mail flows; then every message is counted at the provider exactly once, and those that were deleted not at all.
 
 TORTURE_MESSAGES says how many wait, TORTURE_DELETED how many of them are deleted. The providers' checks of SPF and DKIM
-are switched off meanwhile: they take longer than everything that is looked at here. A sample on the lab's own two pools
-is tests/lab/test_fleet_drain.py.
+and their TLS are switched off meanwhile: they take longer than everything that is looked at here. A sample on the lab's
+own two pools is tests/lab/test_fleet_drain.py.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -29,6 +29,9 @@ PARTS = {
     RETRIED: MESSAGES // 25,
     BOUNCED: MESSAGES // 500,
 }
+
+#: Settings of the providers' Postfix while this runs.
+HASTY = {"smtpd_milters": "", "smtpd_tls_security_level": "none"}
 
 POOLS = (
     Pool("transactional", "shop", "shop.test"),
@@ -117,15 +120,15 @@ def inventory_with_four_pools(folder: Path) -> Path:
 
 @contextmanager
 def _hasty_provider(lab: Lab) -> Iterator[None]:
-    """The mailbox providers judge nothing while the block runs."""
-    judged = lab.run("inet", ["postconf", "-h", "smtpd_milters"]).stdout.strip()
-    _set_milters(lab, "")
+    """The mailbox providers judge nothing while the block runs, and offer no TLS."""
+    usual = {name: lab.run("inet", ["postconf", "-h", name]).stdout.strip() for name in HASTY}
+    _set(lab, HASTY)
     try:
         yield
     finally:
-        _set_milters(lab, judged)
+        _set(lab, usual)
 
 
-def _set_milters(lab: Lab, milters: str) -> None:
-    lab.run("inet", ["postconf", "-e", f"smtpd_milters={milters}"])
+def _set(lab: Lab, parameters: Mapping[str, str]) -> None:
+    lab.run("inet", ["postconf", "-e", *(f"{name}={value}" for name, value in parameters.items())])
     lab.run("inet", ["postfix", "reload"])
