@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,8 +57,10 @@ class Walk:
         line = self.left.pop(0)
         assert line.startswith(begin), f"{self.page.name}: {line!r}, not {begin!r}"
         arguments = [str(self.inventory) if word == "fleet.yml" else word for word in shlex.split(line, comments=True)]
+        began = time.monotonic()
         result = smtpctl(*arguments, *more, check=check, environment={"SMTPCTL_INVENTORY": str(self.inventory)})
-        print(f"$ smtpctl {line}\n{result.stdout}{result.stderr}")  # pytest shows it of a walk that failed
+        # pytest shows it of a walk that failed
+        print(f"$ smtpctl {line}  # {time.monotonic() - began:.1f} s\n{result.stdout}{result.stderr}")
         return result
 
     def other_commands(self, program: str) -> Iterator[list[str]]:

@@ -9,7 +9,8 @@ import json
 import re
 import shutil
 import uuid
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,17 +20,20 @@ import pytest
 from smtpctl.keys.certificates import Pair, issue
 from smtpctl.keys.identity import identity_path, load_identity
 from smtpctl.keys.store import changing
-from smtpctl.lab.internet.mailboxes import verdicts
+from smtpctl.lab.internet.mailboxes import recipient, source, verdicts
 from smtpctl.lab.internet.nameserver import fleet_records
 from tests.lab.runbook import RUNBOOKS, Walk
 from tests.lab.support import INVENTORY, AppliedFleet, smtpctl, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
-#: What pages pause.
-PAUSED = (("provider", "google"),)
+#: The source address that comes onto a block list.
+LISTED = "10.78.2.1"
 
-ELSEWHERE = {"control-dead.md", "stolen-credential.md"}
+#: What pages pause.
+PAUSED = (("provider", "google"), ("source", LISTED))
+
+ELSEWHERE = {"control-dead.md", "stolen-credential.md", "README.md"}
 
 
 @pytest.fixture(scope="module")
@@ -49,13 +53,18 @@ def mark() -> str:
 
 
 @pytest.fixture
-def walk(request: pytest.FixtureRequest, copy: Path) -> Iterator[Walk]:
-    """The page that the test is named for. Of a walk that is not finished, nothing stays paused for the next one."""
+def walk(request: pytest.FixtureRequest, copy: Path, mark: str) -> Iterator[Walk]:
+    """The page that the test is named for. Of a walk that is not finished, nothing stays for the next one: no pause, no
+    mail, and no host as the copy has it."""
     name = request.node.name.removeprefix("test_").replace("_", "-")
-    walk = Walk(RUNBOOKS / f"{name}.md", copy)
+    walk = Walk(RUNBOOKS / f"{name}.md", copy, {"ada@example.net": f"ada+{mark}@gmail.test", "198.51.100.1": LISTED})
     yield walk
-    for kind, value in PAUSED if walk.left else ():
-        smtpctl("resume", kind, value, "-i", str(INVENTORY), check=False)
+    if walk.left:
+        for kind, value in PAUSED:
+            smtpctl("resume", kind, value, "-i", str(INVENTORY), check=False)
+        smtpctl("apply", str(INVENTORY), "--yes", check=False)
+        for identity in (line.split()[3] for line in waiting(mark)):
+            smtpctl("queue", "delete", identity, "--yes", "-i", str(INVENTORY), check=False)
 
 
 @contextmanager
@@ -80,11 +89,16 @@ def arrived(applied: AppliedFleet, to: str) -> int:
     return len(applied.lab.mail(to.partition("@")[2], to=to))
 
 
-def test_the_index_marks_the_pages_that_are_walked() -> None:
-    index = (RUNBOOKS / "README.md").read_text(encoding="utf-8")
+def all_arrived(applied: AppliedFleet, sent: list[str]) -> bool:
+    """Whether the provider has one copy of each message, and one only."""
+    found = Counter(recipient(mail) for mail in applied.lab.mail("gmail.test"))
+    return [found[to] for to in sent] == [1] * len(sent)
+
+
+def test_every_page_is_walked() -> None:
     here = re.findall(r"^def test_(\w+)\(.*walk", Path(__file__).read_text(encoding="utf-8"), re.M)
-    walked = {f"{name.replace('_', '-')}.md" for name in here} | ELSEWHERE
-    assert set(re.findall(r"\((\S+\.md)\) \*walked\*", index)) == walked
+    walked = {f"{name.replace('_', '-')}.md" for name in here}
+    assert walked | ELSEWHERE == {page.name for page in RUNBOOKS.glob("*.md")}
 
 
 def test_relay_must_go(applied: AppliedFleet, walk: Walk, mark: str) -> None:
@@ -205,4 +219,115 @@ def test_dkim_key_leaked(applied: AppliedFleet, walk: Walk, mark: str) -> None:
         assert re.findall(r"\bs=(\w+)", str(message.get_all("DKIM-Signature"))) == ["e2", "r2"]
         assert verdicts(message)["dkim"] == "pass"
         walk.run("drift")
+    walk.done()
+
+
+@contextmanager
+def on_block_list(applied: AppliedFleet, address: str) -> Iterator[None]:
+    """The largest provider refuses whatever comes from an address of ours while the block runs."""
+    service, table = "10.78.1.1:25/inet/smtpd_client_restrictions", "/etc/lab/listed.cidr"
+    refuse = f"echo '{address} REJECT {address} is listed' >{table}"
+    refuse += f"; postconf -P {service}=check_client_access,cidr:{table}; postfix reload"
+    applied.lab.run("inet", ["sh", "-euc", refuse])
+    try:
+        yield
+    finally:
+        applied.lab.run("inet", ["sh", "-euc", f"postconf -PX {service}; postfix reload"])
+
+
+def sending(applied: AppliedFleet, mark: str, enough: Callable[[], object], otherwise: str) -> list[str]:
+    """Send until ``enough``, which relay and source address a message gets being HAProxy's and the routing's to choose;
+    whom to."""
+    sent: list[str] = []
+
+    def one_more() -> object:
+        sent.append(f"ada+{mark}.{uuid.uuid4().hex[:6]}@gmail.test")
+        applied.send(sent[-1])
+        return enough()
+
+    until(one_more, otherwise)
+    return sent
+
+
+def test_blocklisted_address(applied: AppliedFleet, walk: Walk, mark: str) -> None:
+    line = f"      - {{address: {LISTED}, helo: out1.lab.test, pool: transactional, weight: 2}}\n"
+
+    def refused() -> str:
+        search = ("ledger", "search", "--status", "bounced", "--text", "is listed", "-i", str(INVENTORY))
+        return smtpctl(*search).stdout
+
+    with on_block_list(applied, LISTED):
+        sending(applied, mark, lambda: mark in refused(), "nothing was refused")
+        assert "is listed" in walk.run("ledger top replies").stdout
+        assert f"{LISTED} is listed" in walk.run("ledger search --text").stdout
+        walk.run("pause source")
+        assert mark in walk.run("ledger search --status").stdout
+        later = f"{mark}.later"
+        sent = sending(applied, later, lambda: waiting(later, "--reply", "deferred transport"), "nothing waits")
+        with edited(walk.inventory, line, ""):
+            assert "out1.lab.test" in walk.run("plan").stdout
+            walk.run("apply", "--yes")
+            walk.run("resume")
+            until(lambda: all_arrived(applied, sent))
+        came = [mail for mail in applied.lab.mail("gmail.test") if recipient(mail) in sent]
+        assert LISTED not in {source(mail) for mail in came}
+        assert later not in refused()
+    walk.done()
+
+
+def test_bad_change(applied: AppliedFleet, walk: Walk, mark: str) -> None:
+    to = f"ada+{mark}@gmail.test"
+    worse = 'transactional: {port: 10025, parameters: {smtp_tcp_port: "26"}}'
+    with edited(walk.inventory, "transactional: {port: 10025}", worse):
+        smtpctl("apply", str(walk.inventory), "--role", "relay", "--yes")
+        applied.send(to)
+        until(lambda: waiting(mark, "--queue", "deferred"))
+        assert "connect to mx.gmail.test[10.78.1.1]:26: " in walk.run("why").stdout
+        assert re.search(r"apply, \d files?, kept$", walk.run("history").stdout.strip())
+        assert walk.run("rollback", "--yes").stdout.count(" applied ") == 2
+        walk.run("queue retry", "--yes")
+        until(lambda: arrived(applied, to) == 1)
+        assert "smtp_tcp_port" in walk.run("plan").stdout, "the next apply would not go forward again"
+        assert "rollback" in walk.run("history").stdout.splitlines()[-1]
+    walk.done()
+
+
+#: Little room under /var/spool, and most of that taken. Mail that waits there stays in what it hides.
+FILL = """
+systemctl stop {units}
+mkdir -p /srv/small && mount -t tmpfs -o size=200m tmpfs /srv/small && cp -a /var/spool/. /srv/small/
+for queue in maildrop incoming active deferred defer hold; do find /srv/small/postfix-*/$queue -type f -delete; done
+mount --bind /srv/small /var/spool
+systemctl start {units}
+fallocate -l $(($(df --output=avail -B1 /var/spool | tail -1) - 4000000)) /var/spool/filled
+"""
+EMPTY = "systemctl stop {units}; umount -l /var/spool; umount -l /srv/small; systemctl start {units}"
+UNITS = "postfix@transactional.service postfix@marketing.service"
+
+
+@contextmanager
+def full(applied: AppliedFleet, host: str) -> Iterator[None]:
+    """The disk of a relay is full; afterwards it is as before, and takes mail."""
+    try:
+        applied.lab.run(host, ["sh", "-euc", FILL.format(units=UNITS)])
+        yield
+    finally:
+        applied.lab.run(host, ["sh", "-c", EMPTY.format(units=UNITS)])
+        smtpctl("queue", "drain", host, "--undo", "-i", str(INVENTORY))
+
+
+def test_disk_full(applied: AppliedFleet, walk: Walk, mark: str) -> None:
+    full_up = ("--reply", "452 4.3.1", "--host", "edge1", "--host", "edge2")
+    with full(applied, "relay2"):
+        sent = sending(applied, mark, lambda: waiting(mark, *full_up), "relay2 takes it all")
+        assert re.search(r"WRONG: relay2: disk \d% free under /var/spool", walk.run("status", check=False).stdout)
+        assert "relay2 is empty" in walk.run("queue drain relay2", "--yes").stdout
+        walk.run("queue retry", "--yes")
+        until(lambda: all_arrived(applied, sent))
+        applied.lab.run("relay2", ["rm", "/var/spool/filled"])
+        walk.run("queue drain relay2 --undo")
+        assert "WRONG: relay2: disk" not in walk.run("status", check=False).stdout
+        # what came since is in a spool that goes
+        smtpctl("queue", "drain", "relay2", "--yes", "-i", str(INVENTORY))
+    assert all_arrived(applied, sent)
     walk.done()
