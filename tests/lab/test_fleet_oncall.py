@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from collections.abc import Iterator
 
@@ -41,17 +42,44 @@ def test_why_names_the_reason_of_each_case(applied: AppliedFleet) -> None:
     assert "they throttle us; new mail of it waits" in said
 
 
+#: What makes a relay sick: no resolver, a failed unit, a broken message, a restart that is due, a full boot partition,
+#: old package lists with something newer in them. And what makes it well again.
+SICK = """
+systemctl stop unbound
+systemd-run --quiet --unit=broken --wait false || true
+touch /var/spool/postfix-marketing/corrupt/4jX1 /run/reboot-required
+mount -t tmpfs -o size=1m tmpfs /boot
+fallocate -l 990K /boot/initrd
+mkdir -p /srv/newer
+cat >/srv/newer/Packages <<end
+Package: hostname
+Version: 99
+Architecture: amd64
+Filename: hostname.deb
+Size: 1
+end
+echo 'deb [trusted=yes] file:/srv/newer ./' >/etc/apt/sources.list.d/newer.list
+apt-get -q update -o Dir::Etc::SourceList=sources.list.d/newer.list -o Dir::Etc::SourceParts=-
+touch --date='9 days ago' /var/lib/apt/lists
+"""
+WELL = """
+systemctl start unbound
+systemctl reset-failed broken
+rm -f /var/spool/postfix-marketing/corrupt/4jX1 /run/reboot-required
+umount /boot
+rm -rf /srv/newer /etc/apt/sources.list.d/newer.list /var/lib/apt/lists/*newer*
+touch /var/lib/apt/lists
+"""
+
+
 @pytest.fixture
 def sick(applied: AppliedFleet) -> Iterator[str]:
-    """A relay without a resolver, with a failed unit, a broken message and a restart that is due; well afterwards."""
-    corrupt = "/var/spool/postfix-marketing/corrupt/4jX1"
-    applied.lab.run("relay1", ["systemctl", "stop", "unbound"])
-    applied.lab.run("relay1", ["systemd-run", "--unit=broken", "--wait", "false"], check=False)
-    applied.lab.run("relay1", ["touch", corrupt, "/run/reboot-required"])
-    yield "relay1"
-    applied.lab.run("relay1", ["rm", corrupt, "/run/reboot-required"])
-    applied.lab.run("relay1", ["systemctl", "reset-failed", "broken"])
-    applied.lab.run("relay1", ["systemctl", "start", "unbound"])
+    """A relay with much that is wrong; well afterwards."""
+    try:
+        applied.lab.run("relay1", ["sh", "-euc", SICK])
+        yield "relay1"
+    finally:
+        applied.lab.run("relay1", ["sh", "-c", WELL])
 
 
 def test_doctor_names_what_is_wrong_with_a_host(sick: str) -> None:
@@ -59,6 +87,10 @@ def test_doctor_names_what_is_wrong_with_a_host(sick: str) -> None:
     found = json.loads(result.stdout)["hosts"]
     assert result.returncode == 1
     checks = {symptom["check"] for symptom in found[sick]}
-    assert {"dns", "reverse dns", "unit", "kernel", "mail"} <= checks
+    assert {"dns", "reverse dns", "unit", "kernel", "mail", "disk", "upgrades"} <= checks
+    said = " ".join(symptom["sentence"] for symptom in found[sick])
+    assert re.search(r"\d% of the space of /boot is free", said)
+    assert re.search(r"\d+ upgrades wait: .*hostname", said)
+    assert "the package lists are 9 days old" in said
     # how busy the machine of the lab is, and what Debian has newer today, is its own affair
     assert {symptom["check"] for symptom in found["relay2"]} <= {"load", "memory", "upgrades"}

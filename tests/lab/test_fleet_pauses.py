@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import signal
 import smtplib
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from smtpctl.lab.application import submit
-from tests.lab.support import INVENTORY, AppliedFleet, smtpctl, until
+from tests.lab.support import INVENTORY, REPOSITORY, AppliedFleet, smtpctl, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
@@ -66,6 +70,39 @@ def test_mail_to_a_paused_provider_waits_and_the_others_notice_nothing(fleet: Ap
     # at once: its own next turn is minutes away
     until(lambda: arrivals(fleet, google) == 1, patience=60)
     assert waiting("--address", google) == []
+
+
+def test_a_pause_is_seen_wherever_somebody_looks_until_it_is_resumed(fleet: AppliedFleet, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "smtpctl", "status", "relay1", "--watch", "1", "-i", str(INVENTORY)]
+    screen, line = tmp_path / "screen", "PAUSED: source 10.78.2.5 (waits), by "
+    with (
+        screen.open("w") as out,
+        subprocess.Popen(command, cwd=REPOSITORY, stdout=out, stderr=subprocess.STDOUT) as watch,
+    ):
+        try:
+            until(lambda: "ledger" in screen.read_text(), "status shows nothing")
+            pressed("pause", "source", "10.78.2.5", "--why", "listed", "--for", "1h")
+            until(lambda: line in screen.read_text(), "status does not show the pause")
+        finally:
+            watch.send_signal(signal.SIGINT)
+        assert watch.wait(60) == 1
+    assert ": listed\n" in screen.read_text()
+    assert line in planned()
+    for host in fleet.fleet.hosts:
+        until(lambda host=host: 'smtpctl_paused{kind="source"} 1' in metric(fleet, host))  # type: ignore[misc]
+    pressed("resume", "source", "10.78.2.5")
+    assert "PAUSED" not in planned()
+    until(lambda: 'smtpctl_paused{kind="source"} 0' in metric(fleet, "relay1"))
+
+
+def planned() -> str:
+    """What a plan says besides its steps."""
+    return smtpctl("plan", str(INVENTORY), "--host", "relay2").stderr
+
+
+def metric(fleet: AppliedFleet, host: str) -> str:
+    """What the node exporter of a host says of pauses."""
+    return fleet.lab.run(host, ["cat", "/var/lib/prometheus/node-exporter/smtpctl-pauses.prom"], check=False).stdout
 
 
 def test_mail_of_a_paused_credential_is_accepted_and_waits(fleet: AppliedFleet) -> None:
