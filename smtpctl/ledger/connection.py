@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ _PASSED_ON = ("host", "hostaddr", "port", "dbname", "user", "password", "sslmode
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
+@cache
 def statement(name: str) -> sql.SQL:
     """The SQL in ``sql/NAME.sql``."""
     source = pkgutil.get_data(__package__, f"sql/{name}.sql")

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
 import psycopg
@@ -56,6 +57,15 @@ class Batch:
     copies: tuple[tuple[bytes, bytes], ...]
     changes: str
     unknown: list[UnknownLine]
+
+
+# Fields of rows, taken without running a line of Python for each.
+_at, _started_at = attrgetter("at"), attrgetter("started_at")
+_sender, _recipient, _original_recipient = map(attrgetter, ("sender", "recipient", "original_recipient"))
+
+
+def _at_once() -> None:
+    """Nobody else uses the connection."""
 
 
 class OvertakenError(LedgerError):
@@ -118,11 +128,16 @@ class Writer:
         """Add the rows and move the checkpoint from ``before`` to ``after``. Raise OvertakenError, psycopg.Error."""
         self.commit(self.prepare(rows, before.source), before, after)
 
-    def prepare(self, rows: Rows, source: int) -> Batch:
-        """The rows as the ledger takes them. Raise psycopg.Error."""
-        if self._subjects.learn(_addresses(rows)) and self._encoder:
+    def prepare(self, rows: Rows, source: int, until_free: Callable[[], None] = _at_once) -> Batch:
+        """The rows as the ledger takes them. Where the ledger has to be asked for something, ``until_free`` waits for
+        the connection first. Raise psycopg.Error, and what ``until_free`` raises."""
+        days, addresses = _days(rows) - self._days, _addresses(rows)
+        unknown = addresses.difference(self._subjects.numbers)
+        if days or unknown:
+            until_free()
+        self._make(days)
+        if unknown and self._subjects.learn(addresses) and self._encoder:
             self._encoder.forget()
-        self._make_days(rows)
         base = base_of(source)
         encoder = self._encoder or copying.RowEncoder(
             source, self._host.encode(), base, self._subjects.numbers, self._subjects.hider
@@ -169,10 +184,8 @@ class Writer:
         if cursor.rowcount != 1:
             raise OvertakenError(f"another shipper moved the position of {self._host} {self._log}")
 
-    def _make_days(self, rows: Rows) -> None:
-        moments = {item.started_at // DAY for item in rows.messages}
-        moments |= {item.at // DAY for item in rows.deliveries} | {item.at // DAY for item in rows.events}
-        for day in moments - self._days:
+    def _make(self, days: set[int]) -> None:
+        for day in days:
             self._connection.execute("SELECT ledger.make_day(%s)", (datetime_of(day * DAY).date(),))
             self._days.add(day)
 
@@ -195,17 +208,23 @@ def _plain(name: str, value: Any, base: int) -> Any:
     return value.encode() if isinstance(value, str) else value
 
 
+def _days(rows: Rows) -> set[int]:
+    """The days that the rows are of."""
+    moments = [*map(_started_at, rows.messages), *map(_at, rows.deliveries), *map(_at, rows.events)]
+    ends = {min(moments) // DAY, max(moments) // DAY} if moments else set()
+    return ends if not ends or max(ends) - min(ends) < 2 else {moment // DAY for moment in moments}
+
+
 def _addresses(rows: Rows) -> set[bytes]:
     """Every address that the rows name. The null sender is none; an empty recipient is one, however odd."""
-    found = {message.sender for message in rows.messages} | {change.sender for change in rows.changes}
+    found: set[bytes | None] = {*map(_sender, rows.messages), *map(_sender, rows.changes)}
     for event in rows.events:
         found.add(event.sender)
         found.add(event.recipient)
     found.discard(b"")
-    for delivery in rows.deliveries:
-        found.add(delivery.recipient)
-        found.add(delivery.original_recipient)
-    return {item for item in found if item is not None}
+    found.update(map(_recipient, rows.deliveries), map(_original_recipient, rows.deliveries))
+    found.discard(None)
+    return found
 
 
 def _hidden(lines: list[UnknownLine], hider: Hider | None) -> list[UnknownLine]:

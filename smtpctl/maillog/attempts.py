@@ -13,7 +13,7 @@ import re
 from functools import lru_cache
 
 from smtpctl.maillog.listener import Listener, Origin
-from smtpctl.model.deliveries import Delays, Relay
+from smtpctl.model.deliveries import Delays, Relay, new_tuple
 
 #: recipient, original recipient, relay, conn_use, delay, delays, tls, dsn, status, reply
 Attempt = tuple[bytes, bytes | None, bytes, bytes | None, bytes, bytes, bytes | None, bytes, bytes, bytes]
@@ -127,9 +127,10 @@ _LONGEST = 1e9
 def read_delays(total: bytes, parts: bytes) -> Delays | None:
     """``delay=`` and ``delays=a/b/c/d``, in seconds; None when they are cut."""
     try:
-        before, manager, connecting, transferring = map(float, parts.split(b"/"))
-        delays = Delays(float(total), before, manager, connecting, transferring)
+        delays = new_tuple(Delays, map(float, (total, *parts.split(b"/", 4))))
     except ValueError:
+        return None
+    if len(delays) != len(Delays._fields):
         return None
     return delays if max(delays) <= _LONGEST else Delays(*(min(seconds, _LONGEST) for seconds in delays))
 

@@ -252,7 +252,7 @@ class Entries:
                 changed.append(_difference(entry.last, row))
             else:
                 new.append(row)
-            entry.last = row
+            entry.last = row if entry.ended_at is None else None  # nothing is to come: a late line tells all anew
             entry.stored = True
             entry.touched = False
         self._touched.clear()

@@ -26,7 +26,9 @@ _QUEUE_ID = re.compile(
 )
 #: What stands before a colon in place of a queue id.
 NOT_QUEUE_IDS = frozenset((b"NOQUEUE", b"warning", b"fatal", b"panic", b"error", b"info", b"debug"))
-_ACTIVE = re.compile(rb"from=<([^>]*)>, size=(\d{1,18}), nrcpt=(\d{1,9}) \(queue active\)", re.S)
+#: How a line of the queue manager ends, and how many recipients that says: most messages have few.
+_ACTIVE = {b"%d (queue active)" % recipients: recipients for recipients in range(1000)}
+_MOST_DIGITS = 18
 _NOTIFICATION = re.compile(rb"(sender|postmaster) (non-delivery|delay|delivery status) notification: (\w+)")
 _NOTIFICATION_KINDS = {b"non-delivery": b"bounce", b"delay": b"delay", b"delivery status": b"success"}
 _HANDED_IN = re.compile(rb"uid=(\d+) from=<(.*?)>(?: orig_id=(\w+))?", re.S)
@@ -61,7 +63,6 @@ class PostfixReader:
     def __init__(self, listener: Listener) -> None:
         self._tell = listener
         self._skips_sessions = not listener.wants_sessions
-        self._active = _ACTIVE.fullmatch
         self._clients: dict[bytes, _Client] = {}
         #: By the first three bytes after the queue id.
         self._by_beginning: Mapping[bytes, Reader] = {
@@ -194,10 +195,11 @@ class PostfixReader:
 
     def _active_or_expired(self, at: int, origin: Origin, queue_id: bytes, rest: bytes) -> bool:
         """``from=<A>, size=N, nrcpt=M (queue active)`` or ``from=<A>, status=expired, returned to sender``."""
-        match = self._active(rest)
-        if match is not None:
-            sender, size, recipients = match.groups()
-            self._tell.activated(at, origin, queue_id, sender, int(size), int(recipients))
+        sender, _, counts = rest.partition(b">, size=")
+        size, _, active = counts.partition(b", nrcpt=")
+        recipients = _ACTIVE.get(active)
+        if recipients is not None and sender[:6] == b"from=<" and size.isdigit() and len(size) <= _MOST_DIGITS:
+            self._tell.activated(at, origin, queue_id, sender[6:], int(size), recipients)
             return True
         if rest[:5] != b"from=":
             return self._rarer(at, origin, queue_id, rest)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from smtpctl.maillog.attempts import forwarded_as, queued_as, read_delays, read_relay, reply_code
+from smtpctl.maillog.attempts import REPLY_CODES, forwarded_as, queued_as, read_delays, read_relay, reply_code
 from smtpctl.maillog.entries import Entries, Entry
 from smtpctl.maillog.events import Events
 from smtpctl.maillog.labels import Labels
@@ -271,7 +271,7 @@ class Tracker(Events):
                     None if connection_use is None else int(connection_use[:9]),
                     read_delays(delay, delays),
                     outcome,
-                    reply_code(reply),
+                    REPLY_CODES.get(reply[:4]) or reply_code(reply),
                     reply,
                     next_id,
                 ),

@@ -117,3 +117,25 @@ def test_what_is_unique_holds_the_column_that_rows_are_distributed_by(postgres: 
     assert [(table, DISTRIBUTED[table.removeprefix("ledger.")] in columns) for table, columns in rows] == [
         ("ledger.messages", True)
     ]
+
+
+def test_a_change_finds_its_message_without_reading_the_day(postgres: Cluster, database: str) -> None:
+    change = """SELECT ledger.change_messages(1, jsonb_build_array(jsonb_build_object(
+                  'id', 700, 'started_at', 700, 'ended_at', 5000000, 'end_kind', 'removed')))"""
+    with psycopg.connect(postgres.conninfo(database)) as connection:
+        connection.execute("SELECT ledger.make_day('2000-01-01'), ledger.make_day('2000-01-02')")
+        connection.execute(change.encode())  # planned for a day that is empty
+        connection.execute(
+            """INSERT INTO ledger.messages (id, started_at, source, host, instance, queue_id)
+               SELECT n, timestamptz '2000-01-01 00:00:00Z' + n * interval '1 microsecond', 1, 'relay1', 'postfix', n
+               FROM generate_series(1, 2000) AS n"""
+        )
+        connection.commit()
+        connection.execute(change.encode())
+        read = connection.execute(
+            """SELECT sum(seq_tup_read + idx_tup_fetch) FROM pg_stat_xact_user_tables
+               WHERE schemaname = 'ledger' AND relname LIKE 'messages%'"""
+        ).fetchone()
+        changed = connection.execute("SELECT id, end_kind FROM ledger.messages WHERE ended_at IS NOT NULL").fetchall()
+    assert changed == [(700, "removed")]
+    assert read == (1,)

@@ -25,6 +25,9 @@ from smtpctl.ledger.connection import connect, parameters
 _LOG = logging.getLogger("smtpctl.shipper")
 #: Seconds between tries to reach the database: from, to.
 _PAUSES = (0.2, 10.0)
+#: Seconds that a thread keeps the interpreter to itself. Who stores has little to do between two answers of the server,
+#: which is idle until that is done.
+_TURN = 0.0005
 #: Seconds of no new lines after which the log counts as quiet.
 _QUIET_AFTER = 1.0
 
@@ -44,6 +47,7 @@ def main() -> int:
         if config.metrics:
             metrics.serve(config.metrics)
         _calm_the_collector()
+        sys.setswitchinterval(_TURN)
         Shipper(config, waiter).run(once=arguments.once)
     except SmtpctlError as error:
         _LOG.error("%s", error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -27,6 +28,8 @@ from smtpctl.model.deliveries import Rows, moment_of
 _NUMBERS_FOR = 3600.0
 #: Bytes that are read at once where they stand; fewer gather first. A commit costs as much as parsing as many.
 _WORTH_IT = 128 * 1024
+#: Bytes that are looked at together for what is not UTF-8.
+_PIECE = 16 * 1024
 
 
 class Run:
@@ -140,11 +143,11 @@ class Run:
         if not position.read_before:
             self._counted_until = last_at
         behind = self._follower.behind()
-        self._storing.finish()  # the connection is free again
         if time.monotonic() > self._numbers_until:
             self._writer.forget_numbers()
             self._numbers_until = time.monotonic() + _NUMBERS_FOR
-        batch = self._writer.prepare(rows, before.source)
+        batch = self._writer.prepare(rows, before.source, self._storing.finish)
+        self._storing.finish()
         commit = partial(self._commit, batch, rows, before, self.checkpoint, behind, time.monotonic())
         if behind >= self._worth_it and not alone:
             self._storing.begin(commit)
@@ -177,13 +180,29 @@ def clean(data: bytes) -> bytes:
     """``data`` as PostgreSQL takes it: valid UTF-8 without NUL. Copying and truncating leaves blocks of NULs behind."""
     if b"\0" in data:
         data = data.replace(b"\0", b"")
-    if data.isascii():
+    if data.isascii() or all(map(_is_valid, _pieces(data))):
         return data
+    return data.decode(errors="replace").encode()
+
+
+def _pieces(data: bytes) -> Iterator[bytes]:
+    """Stretches of lines. One character of another alphabet makes the whole text that it stands in several times as
+    large, so the whole is not made a text to look at it."""
+    start = 0
+    while start < len(data):
+        end = data.rfind(b"\n", start, start + _PIECE) + 1 or data.find(b"\n", start) + 1 or len(data)
+        yield data[start:end]
+        start = end
+
+
+def _is_valid(data: bytes) -> bool:
+    if data.isascii():
+        return True
     try:
         data.decode()
     except UnicodeDecodeError:
-        return data.decode(errors="replace").encode()
-    return data
+        return False
+    return True
 
 
 def _now() -> int:
