@@ -217,7 +217,7 @@ def _days(rows: Rows) -> set[int]:
 
 def _addresses(rows: Rows) -> set[bytes]:
     """Every address that the rows name. The null sender is none; an empty recipient is one, however odd."""
-    found: set[bytes | None] = {*map(_sender, rows.messages), *map(_sender, rows.changes)}
+    found = {*map(_sender, rows.messages), *map(_sender, rows.changes)}
     for event in rows.events:
         found.add(event.sender)
         found.add(event.recipient)

@@ -1,7 +1,8 @@
 """Decisions of smtpd(8), cleanup(8), postscreen(8) and milters: one line each, in one common form.
 
 ``QID|NOQUEUE: ACTION: STAGE from CLIENT: [CODE] [STATUS] TEXT; from=<> to=<> proto=P helo=<> …`` and, where a header or
-body line led to it, ``QID: ACTION: header LINE from CLIENT; from=<> …: TEXT``.
+body line led to it, ``QID: ACTION: header LINE from CLIENT; from=<> …: TEXT``. A delivery agent that checks headers
+knows no client: ``QID: ACTION: header LINE[: TEXT]``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ ACTIONS = frozenset(
     b"milter-reject milter-hold milter-discard milter-quarantine milter-header-redirect milter-header-reject "
     b"milter-header-discard milter-header-hold".split()
 )
+#: What a check of the content names first.
+_CONTENT = (b"header ", b"body ", b"mime-header ")
 _ENVELOPE_START = re.compile(rb"; (?:from=<|to=<|proto=)")
 #: postscreen(8) puts commas between the fields, the others do not.
 _ENVELOPE = re.compile(
@@ -34,10 +37,12 @@ def read_decision(queue_id: bytes | None, action: bytes, text: bytes) -> Decisio
     clients = list(_CLIENT.finditer(body))
     if clients:
         # A header line may itself say `from a[1.2.3.4]`; what smtpd answers may say so too.
-        client = clients[-1] if text.startswith((b"header ", b"body ", b"mime-header ")) else clients[0]
+        client = clients[-1] if text.startswith(_CONTENT) else clients[0]
         stage, said, who = body[: client.start()], body[client.end() :], client["client"]
     elif envelope:
         (stage, _, said), who = body.partition(b": "), b""
+    elif action in ACTIONS and text.startswith(_CONTENT):  # of a delivery agent (smtp_header_checks)
+        stage, said, who = body, b"", b""
     else:
         return None
     said = said or envelope.get("data") or b""

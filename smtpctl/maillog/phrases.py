@@ -49,6 +49,8 @@ _TABLE: tuple[tuple[str, bytes], ...] = (
         rb"warning: (?P<what>.+? limit exceeded): (?P<count>\d+) from " + _PEER + rb" for service (?P<service>.*)",
     ),
     ("backwards-compatible", rb"using backwards-compatible default setting (?P<setting>\S+) to (?P<reason>.*)"),
+    # qmqpd(8)
+    ("lost", _PEER + rb": (?P<what>[a-z][a-z -]*) while (?P<stage>.+)"),
     # smtp(8), lmtp(8), local(8)
     (
         "connect-failed",

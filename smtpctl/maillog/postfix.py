@@ -142,7 +142,8 @@ class PostfixReader:
 
     def _decided_by_word(self, at: int, origin: Origin, queue_id: bytes | None, rest: bytes) -> bool:
         action, colon, text = rest.partition(b": ")
-        decision = read_decision(queue_id, action, text) if colon and action.replace(b"-", b"").isalpha() else None
+        is_word = colon and action.replace(b"-", b"").replace(b"_", b"").isalpha()
+        decision = read_decision(queue_id, action, text) if is_word else None
         if decision is not None:
             self._tell.decided(at, origin, decision)
         return decision is not None
