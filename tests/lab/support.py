@@ -95,9 +95,10 @@ class AppliedFleet:
 
     def _sees_all(self, balancer: str) -> bool:
         try:
-            return set(server_states(self, balancer).values()) == {"UP"}
+            states = server_states(self, balancer)
         except OSError:
             return False
+        return all(states[edge] == "UP" for edge in self.fleet.hosts_with(Role.SUBMISSION))
 
     def _ready(self, host: str) -> bool:
         return self.lab.run(host, ["/usr/local/lib/smtpctl/check-ready"], check=False).returncode == 0
