@@ -19,16 +19,20 @@ def waves(
     come after the others.
 
     Two hosts that share a role never change in one wave, so that one of them serves while the other changes; but
-    ``fresh`` ones, which serve nothing yet, do not wait for each other.
+    ``fresh`` ones, which serve nothing yet, do not wait for each other: all of them change at once, and after them
+    those at the entrance, whose health checks hand a message over to a relay.
     """
     remaining = sorted(hosts, key=lambda host: (_rank(fleet, host), host in last))
     result = []
     while remaining:
-        rank = _rank(fleet, remaining[0])
+        first = remaining[0]
         wave: list[str] = []
         for host in remaining:
             serving = [other for other in wave if not {host, other} <= set(fresh)]
-            if _rank(fleet, host) == rank and not any(_share_role(fleet, host, other) for other in serving):
+            due = _rank(fleet, host) == _rank(fleet, first) or (
+                {host, first} <= set(fresh) and _at_entrance(fleet, host) == _at_entrance(fleet, first)
+            )
+            if due and not any(_share_role(fleet, host, other) for other in serving):
                 wave.append(host)
         result.append(tuple(wave))
         remaining = [host for host in remaining if host not in wave]
@@ -37,6 +41,10 @@ def waves(
 
 def _rank(fleet: Fleet, host: str) -> int:
     return max(ORDER.index(role) for role in fleet.hosts[host].roles)
+
+
+def _at_entrance(fleet: Fleet, host: str) -> bool:
+    return _rank(fleet, host) >= ORDER.index(Role.SUBMISSION)
 
 
 def _share_role(fleet: Fleet, one: str, other: str) -> bool:

@@ -91,7 +91,8 @@ def test_a_saved_plan_is_refused_when_a_host_has_moved_since(
         "    address: 10.78.0.14\n    parameters: {transactional: {bounce_size_limit: '7'}}\n",
     )
     saved = tmp_path / "friday.plan"
-    smtpctl("plan", str(inventory), "--role", "relay", "--out", str(saved))
+    options = ("--role", "relay", "--out", str(saved), "--exit-code")
+    assert smtpctl("plan", str(inventory), *options, check=False).returncode == 3
     assert saved.stat().st_mode & 0o777 == 0o600
     assert "bounce_size_limit" not in saved.read_text()
     assert smtpctl("apply", str(saved), "--yes").returncode == 0

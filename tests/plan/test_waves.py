@@ -29,12 +29,21 @@ def test_hosts_that_serve_nothing_yet_do_not_wait_for_each_other() -> None:
     fleet = load_fleet(INVENTORY / "lab.yml")
     hosts = list(fleet.hosts)
     assert waves(fleet, hosts, fresh=hosts) == (
-        ("control1",),
-        ("feedback1",),
-        ("relay1", "relay2"),
+        ("control1", "feedback1", "relay1", "relay2"),
         ("edge1", "edge2"),
     )
     assert waves(fleet, ["relay1", "relay2"], fresh=["relay2"]) == (("relay1",), ("relay2",))
+
+
+def test_hosts_that_join_wait_for_those_that_serve_before_them() -> None:
+    fleet = load_fleet(INVENTORY / "lab.yml")
+    assert waves(fleet, list(fleet.hosts), fresh=["feedback1", "relay2", "edge2"]) == (
+        ("control1",),
+        ("feedback1", "relay2"),
+        ("relay1",),
+        ("edge1",),
+        ("edge2",),
+    )
 
 
 def test_one_host_is_one_wave() -> None:
