@@ -24,6 +24,7 @@ Two more amounts stand outside the timestamp, and both only ever make the limit 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 SECOND = 1_000_000_000
 
@@ -74,6 +75,7 @@ class Shape:
         return (self.burst - 1) * self.interval
 
 
+@lru_cache(maxsize=1000)
 def shape(count: int, seconds: int, burst: int, processes: int, *, strict: bool = False) -> Shape:
     """Given ``count per seconds, burst``, shared by ``processes``, return the arithmetic's constants.
 

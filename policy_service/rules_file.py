@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Generator
 from datetime import date
+from functools import lru_cache
 from typing import Any
 
 from policy_service.gcra import default_burst, shape
@@ -206,7 +207,7 @@ class _Reader:
         found = []
         for text in self.names(value, where):
             try:
-                found.append(ipaddress.ip_network(text))
+                found.append(_network(text))
             except ValueError as error:
                 self.problems.append(f"{where}: {error}")
         return tuple(found)
@@ -332,3 +333,9 @@ class _Reader:
             return value
         self.problems.append(f"{where}: {value!r} is not a whole number of 1 or more")
         return 1
+
+
+@lru_cache(maxsize=1000)
+def _network(text: str) -> Network:
+    """A network of clients; many credentials have the same."""
+    return ipaddress.ip_network(text)

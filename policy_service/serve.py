@@ -30,7 +30,7 @@ from policy_service.rules_file import parse, parsing
 from policy_service.ruleset import RulesError, Ruleset
 from policy_service.server import Delegation
 from policy_service.standing import Standing
-from policy_service.tick import follow_pauses, tick
+from policy_service.tick import follow_pauses, keep_out_of_collections, tick
 from policy_service.watch import Watched
 
 if TYPE_CHECKING:
@@ -39,9 +39,8 @@ if TYPE_CHECKING:
 #: Connections that wait for an answer get this long to finish when the service stops (seconds).
 DRAIN = 1.0
 
-
-#: Rules are read so long at a time (seconds).
-SLICE = 0.0005
+#: Rules are read so long at a time (seconds): less than the answers of one turn of the loop take.
+SLICE = 0.00025
 
 #: The name under which systemd keeps connections from one process to the next.
 CONNECTION = "connection"
@@ -216,6 +215,7 @@ class Service:
         else:
             self._engine.load(ruleset, time())
             self._take_place(ruleset)
+            keep_out_of_collections()
             self._reloads["loaded"] += 1
             log(NOTICE, "rules-loaded", file=self._options.rules)
         notify.ready("serving")

@@ -29,7 +29,7 @@ async def tick(engine: Engine) -> None:
     turn = 0
     # Nothing that an answer makes is a ring, so nearly all is freed at once. What else becomes garbage (an exception of
     # a lost connection) is looked for now and then, and not among a million keys: that would stop answers for long.
-    gc.freeze()
+    keep_out_of_collections()
     gc.set_threshold(10_000, 10, 1_000_000)
     while True:
         engine.tick(time())
@@ -38,7 +38,13 @@ async def tick(engine: Engine) -> None:
             log(WARNING, "stage-missing", stage=stage, text=WANTED[stage])
         if len(engine.book.keys) <= FEW_KEYS and (turn := turn + 1) % COLLECT_EVERY == 0:
             gc.collect()
+            keep_out_of_collections()
         await asyncio.sleep(EVERY)
+
+
+def keep_out_of_collections() -> None:
+    """What there is now is no garbage, and lasts: the next collection shall not look through thousands of rules."""
+    gc.freeze()
 
 
 async def follow_pauses(engine: Engine, file: PauseFile) -> None:

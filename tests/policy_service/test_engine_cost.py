@@ -12,7 +12,7 @@ from policy_service.engine import Engine
 from policy_service.leases import Book
 from policy_service.memory import Memory
 from policy_service.protocol import Values, usual
-from policy_service.rules_file import parse
+from policy_service.rules_file import parse, parsing
 from policy_service.standing import Standing
 from tests.bench.policy import requests, servers
 from tests.policy_service.test_dialogues import Asker, Notes
@@ -79,3 +79,27 @@ def test_the_usual_message_takes_few_steps(state: str) -> None:
     for _ in range(50):
         asked.message()
     assert min(asked.calls(state) for _ in range(5)) <= FEW
+
+
+def test_no_step_of_reading_a_large_file_takes_long() -> None:
+    text = json.dumps(servers.everyone(servers.two_windows()))
+    called = longest = 0
+
+    def count(_: FrameType, event: str, __: object) -> None:
+        nonlocal called
+        called += event == "call"
+
+    steps = parsing(text)
+    ended = False
+    while not ended:
+        called = 0
+        sys.setprofile(count)
+        try:
+            next(steps)
+        except StopIteration:
+            ended = True
+        finally:
+            sys.setprofile(None)
+        longest = max(longest, called)
+    # Functions that one credential of a thousand takes.
+    assert longest < 200
