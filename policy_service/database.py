@@ -1,4 +1,4 @@
-"""The link to PostgreSQL: exchanges one after the other over one connection, each with a bound, and coming back. Edge.
+"""The link to PostgreSQL: what is on its way over one connection, with a bound, and coming back. Edge.
 
 While an exchange is on its way, messages gather for the next one: the busier the process, the more one statement
 carries. A message waits no longer than ``LONGEST_WAIT``, then the reserve answers it; what the database charges for it
@@ -10,24 +10,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import socket
-from collections import Counter
-from collections.abc import Coroutine, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from time import monotonic_ns
-from typing import Any, LiteralString, TypeAlias, TypeVar
+from typing import LiteralString
 
 import psycopg
-from psycopg.errors import DeadlockDetected, SerializationFailure
-from psycopg.rows import TupleRow
+from psycopg.errors import SerializationFailure, UndefinedFunction
 
+from policy_service.batch import Batch, charged, gather, most_of, one_by_one
 from policy_service.exchange import Answer, Exchange, KeyAnswer, Verdict
-from policy_service.leases import PATIENCE, Book, Sent
+from policy_service.gcra import SECOND, Shape
+from policy_service.leases import LARGEST_EXCHANGE, PATIENCE, Book, Charge, Sent
 from policy_service.loan import BEAT_EVERY, LOAN
 from policy_service.log import NOTICE, WARNING, log
+from policy_service.wire import Connection, Row, Value, Wire, integers, integers_of, texts
 
 #: Seconds until the book is given an occasion for housekeeping (it spaces its rounds itself), and the least pause
 #: between exchanges that no message waits for: where one could not take all that is due, and else.
@@ -61,8 +62,14 @@ SESSION = (
 )
 
 
-Connection: TypeAlias = psycopg.AsyncConnection[TupleRow]
-Result = TypeVar("Result")
+#: Exchanges and batches on their way at once: the next one is there when the database has done with one.
+AT_ONCE = 2
+
+#: Nanoseconds after which what is due and nobody waits for goes before messages.
+STARVED = 50_000_000
+
+#: What failed so was rolled back for certain: not everything fits (quota.charge), or others were in the way.
+SENT_AGAIN = ("SC001", "40001", "40P01")
 
 
 class LostError(Exception):
@@ -90,6 +97,21 @@ async def connect(conninfo: str) -> Connection:
     )
 
 
+@dataclass(slots=True, eq=False)
+class Flight:
+    """Messages on their way: an exchange, or a batch of charges. ``again``: the exchange had to be sent again."""
+
+    what: Sent | Batch
+    answer: asyncio.Future[Row]
+    at: int
+    again: bool = False
+
+    @property
+    def charges(self) -> Sequence[Charge]:
+        """The messages."""
+        return self.what.charges
+
+
 class Link:
     """Keeps a book in touch with the database until ``stop``."""
 
@@ -101,8 +123,6 @@ class Link:
         self._conninfo = conninfo
         self._process = process
         self._stopping = False
-        self._exchange_sql = sql("exchange")
-        self._beat_sql = sql("beat")
         self._said: str | None = None
 
     async def run(self) -> None:
@@ -135,48 +155,52 @@ class Link:
 
     async def _serve(self, connection: Connection) -> bool:
         """Exchange until the connection is lost; True when it was of use."""
+        wire = Wire(connection)
+        talk = Talk(self._book, wire, self.kick, self.counts, lambda: self._stopping)
         useful = False
         try:
+            await talk.warm()
             while True:
                 now = monotonic_ns()
                 self._book.tend(now)
-                if self._stopping:
-                    await self._leave(connection)
+                talk.land(now)
+                if self._stopping and not talk.flights:
+                    await self._leave(talk)
                     return True
-                await self._beat(connection, now)
-                await self._hand_back(connection)
-                if sent := self._book.build(now):
-                    await self._exchange(connection, sent)
+                await self._beat(talk, now)
+                await self._hand_back(talk)
                 if not self._book.connected:
                     self._book.connected = True
                     self.contact.set()
                     self._say(NOTICE, "database-connected")
                 useful = True
-                await self._idle(spoke=sent is not None)
+                talk.send(monotonic_ns())
+                await talk.rest(self._book.loan.next_beat)
         except (psycopg.Error, OSError, LostError) as error:
             self._say(WARNING, "database-lost", text=_first_line(error))
             self.counts["lost",] += 1
             return useful
         finally:
+            wire.close()
+            talk.lose(monotonic_ns())
             self._book.disconnect(monotonic_ns())
             with suppress(psycopg.Error, OSError):
                 await connection.close()
 
-    async def _leave(self, connection: Connection) -> None:
+    async def _leave(self, talk: Talk) -> None:
         """Hand back what is held, and lend the share until somebody comes back."""
         if sent := self._book.build_return(monotonic_ns()):
-            await self._exchange(connection, sent)
+            await talk.bounded("exchange", parameters(sent.exchange, DIVISOR * sent.exchange.processes))
         if self._book.entitled:
-            values = {"process": self._process, "processes": self._book.processes}
-            await self._bounded(connection, self._fetch(connection, sql("leave"), values))
+            await talk.bounded("leave", {"process": self._process, "processes": self._book.processes})
 
-    async def _beat(self, connection: Connection, now: int) -> None:
+    async def _beat(self, talk: Talk, now: int) -> None:
         """Lend the share for another while when it is time, which also shows that the connection stands."""
         loan = self._book.loan
         while now >= loan.next_beat:
             sent = monotonic_ns()
             not_after = loan.beat_sent(sent)
-            values = {
+            values: dict[str, Value] = {
                 "process": self._process,
                 "processes": self._book.processes,
                 "loan": LOAN,
@@ -184,44 +208,26 @@ class Link:
                 "not_after": not_after if self._book.entitled else 0,
             }
             try:
-                row = await self._bounded(connection, self._fetch(connection, self._beat_sql, values))
+                moment, lent = await talk.bounded("beat", values)
             except (psycopg.Error, OSError, LostError):
                 loan.beat_lost(monotonic_ns())
                 raise
-            loan.beat_answered(row[0], sent, monotonic_ns(), lent=row[1])
+            loan.beat_answered(int(moment or 0), sent, monotonic_ns(), lent=lent == b"t")
             if not self._book.entitled:
                 loan.next_beat = now + BEAT_EVERY
 
-    async def _hand_back(self, connection: Connection) -> None:
+    async def _hand_back(self, talk: Talk) -> None:
         """Give back what messages were charged that were not sent."""
         loan = self._book.loan
         told = [one for one in self._book.handed_back() if loan.truth_time(one.not_after)]
         if told:
-            values = {
-                "keys": [one.key for one in told],
-                "nanoseconds": [one.nanoseconds for one in told],
-                "not_after": [loan.truth_time(one.not_after) for one in told],
+            values: dict[str, Value] = {
+                "keys": texts([one.key for one in told]),
+                "nanoseconds": integers([one.nanoseconds for one in told]),
+                "not_after": integers([loan.truth_time(one.not_after) for one in told]),
             }
-            await self._bounded(connection, connection.execute(sql("hand_back"), values))
+            await talk.bounded("hand_back", values)
             self.counts["handed_back",] += len(told)
-
-    async def _idle(self, *, spoke: bool) -> None:
-        """Wait for a reason for the next exchange or heartbeat."""
-        if spoke:
-            # Keys that are due can wait a little for company; a message cannot.
-            await self._wait(SHORT_PAUSE if self._book.due else PAUSE)
-        while not (self._book.waiting or self._book.due or self._stopping):
-            if monotonic_ns() >= self._book.loan.next_beat:
-                return
-            await self._wait(OCCASION)
-            self._book.tend(monotonic_ns())
-
-    async def _wait(self, seconds: float) -> None:
-        """Wait until a message waits, or for that long."""
-        self.kick.clear()
-        if not self._book.waiting:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.kick.wait(), seconds)
 
     async def _pause(self, seconds: float) -> None:
         """Wait before connecting again; the book is not connected, so nobody waits meanwhile."""
@@ -229,49 +235,6 @@ class Link:
         if not self._stopping:
             await asyncio.sleep(seconds)
         self._book.tend(monotonic_ns())
-
-    async def _exchange(self, connection: Connection, sent: Sent) -> None:
-        try:
-            answer = await self._bounded(connection, self._execute(connection, sent.exchange))
-        except (psycopg.Error, OSError, LostError):
-            self._book.lost(sent, monotonic_ns())
-            raise
-        self.counts["exchange",] += 1
-        self.counts["keys",] += len(sent.keys)
-        self.counts["messages",] += len(sent.charges)
-        self.counts["leased",] += sum(key.leased for key in answer.keys)
-        self.counts["returned",] += sum(report.returned for report in sent.exchange.reports)
-        self._book.apply(sent, answer)
-
-    async def _execute(self, connection: Connection, request: Exchange) -> Answer:
-        values = parameters(request, DIVISOR * request.processes)
-        try:
-            row = await self._fetch(connection, self._exchange_sql, values)
-        except (SerializationFailure, DeadlockDetected):
-            # Rolled back for certain, so nothing is charged twice.
-            self.counts["retried",] += 1
-            row = await self._fetch(connection, self._exchange_sql, values)
-        return answer_of(row[0])
-
-    async def _fetch(self, connection: Connection, statement: LiteralString, values: Mapping[str, object]) -> TupleRow:
-        cursor = await connection.execute(statement, values, prepare=True)
-        row = await cursor.fetchone()
-        if row is None:
-            raise LostError("the statement gave no row")
-        return row
-
-    async def _bounded(self, connection: Connection, doing: Coroutine[Any, Any, Result]) -> Result:
-        """The result of ``doing``, unless it takes too long: then its connection is cut, which ends it."""
-        task = asyncio.ensure_future(doing)
-        give_up = monotonic_ns() + PATIENCE
-        while not task.done():
-            await asyncio.wait({task}, timeout=LOOK_EVERY)
-            self._book.expire(monotonic_ns())
-            if monotonic_ns() >= give_up and not task.done():
-                task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-                cut(connection)
-                raise LostError(f"no answer within {PATIENCE // 1_000_000} ms")
-        return task.result()
 
     async def _sweep(self) -> None:
         """Now and then remove rows that say nothing, over a connection of its own."""
@@ -289,17 +252,173 @@ class Link:
             log(priority, event, **values)
 
 
-def cut(connection: Connection) -> None:
-    """End a connection at once: whoever reads from it sees its end. Never waits for the server."""
-    with suppress(psycopg.Error, OSError):
-        duplicate = socket.socket(fileno=os.dup(connection.fileno()))
+class Talk:
+    """What a book and the database say to each other over one connection. ``flights``: what is on its way."""
+
+    def __init__(
+        self,
+        book: Book,
+        wire: Wire,
+        kick: asyncio.Event,
+        counts: Counter[tuple[str, ...]],
+        stopping: Callable[[], bool],
+    ) -> None:
+        self.flights: deque[Flight] = deque()
+        self._stopping = stopping
+        self._book = book
+        self._wire = wire
+        self._kick = kick
+        self._counts = counts
+        #: Whether the schema has ``quota.charge``, and whether what waits needs an exchange, which goes alone.
+        self._charges = True
+        self._exchange_next = False
+        self._quiet_until = self._exchanged_at = 0
+
+    async def warm(self) -> None:
+        """Have the statements planned that messages will wait for, and find out what the schema has."""
+        nothing = parameters(Exchange(), 1)
+        with suppress(SerializationFailure):  # so says an older schema of an exchange about nothing
+            await self.bounded("exchange", nothing)
         try:
-            duplicate.shutdown(socket.SHUT_RDWR)
-        finally:
-            duplicate.close()
+            await self.bounded("charge", charge_values(Batch([], [], [], 0), 1))
+        except UndefinedFunction:
+            self._charges = False
+
+    def send(self, now: int) -> None:
+        """Send what messages wait for, and what else is due."""
+        book = self._book
+        on_their_way = sum(len(flight.charges) for flight in self.flights)
+        # What is not about messages needs its turn, too, and that comes when nothing is on its way.
+        crowded_out = book.due and now - self._exchanged_at >= STARVED
+        self._exchange_next = not self._charges or crowded_out
+        while book.waiting and len(self.flights) < AT_ONCE and not self._exchange_next:
+            most = min(most_of(book.waiting, on_their_way), LARGEST_EXCHANGE)
+            if self.flights and book.waiting < most:
+                return
+            batch = gather(book, most, now)
+            if batch is None:
+                self._exchange_next = True
+                continue
+            self._fly(batch, now)
+            on_their_way += len(batch.charges)
+        if not self.flights and (book.waiting or now >= self._quiet_until) and (sent := book.build(now)):
+            self._exchanged_at = now
+            self._fly(sent, now)
+
+    def land(self, now: int) -> None:
+        """Take the answers that have come."""
+        while self.flights and self.flights[0].answer.done():
+            flight = self.flights[0]
+            try:
+                row = flight.answer.result()
+            except psycopg.Error as error:
+                if flight.again or error.sqlstate not in SENT_AGAIN:
+                    raise
+                self._counts["retried",] += 1
+                what = flight.what
+                again = one_by_one(what, self._book.processes) if isinstance(what, Batch) else what
+                self._fly(again, now, again=isinstance(what, Sent))
+            else:
+                self._landed(flight, row, now)
+            self.flights.popleft()
+        self._book.expire(now)
+        if self.flights and now - self.flights[0].at >= PATIENCE:
+            raise LostError(f"no answer within {PATIENCE // 1_000_000} ms")
+
+    def lose(self, now: int) -> None:
+        """The connection is gone: whatever was on its way is as good as spent."""
+        while self.flights:
+            self._book.lost(self.flights.popleft().charges, now)
+
+    async def rest(self, next_beat: int) -> None:
+        """Wait for a reason to speak: an answer, a message, something that is due, the next heartbeat."""
+        now = monotonic_ns()
+        if self.flights:
+            seconds = LOOK_EVERY
+        elif self._book.due:
+            seconds = max(self._quiet_until - now, 0) / SECOND
+        else:
+            seconds = OCCASION
+        seconds = min(seconds, max(next_beat - now, 0) / SECOND)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while not self._ready():
+                    self._kick.clear()
+                    await self._kick.wait()
+
+    def _ready(self) -> bool:
+        """Whether an answer has come, or there are messages enough to send."""
+        waiting = self._book.waiting
+        if not self.flights:
+            return bool(waiting or self._stopping())
+        if self.flights[0].answer.done():
+            return True
+        if len(self.flights) == AT_ONCE or self._exchange_next:
+            return False
+        return waiting >= most_of(waiting, len(self.flights[0].charges))
+
+    async def bounded(self, name: str, values: Mapping[str, Value]) -> Row:
+        """The answer to a statement, unless it takes too long. Messages that wait are looked after meanwhile."""
+        answer = self._wire.send(sql(name), values)
+        give_up = monotonic_ns() + PATIENCE
+        while not answer.done():
+            await asyncio.wait({answer}, timeout=LOOK_EVERY)
+            self._book.expire(monotonic_ns())
+            if monotonic_ns() >= give_up and not answer.done():
+                raise LostError(f"no answer within {PATIENCE // 1_000_000} ms")
+        return answer.result()
+
+    def _fly(self, what: Sent | Batch, now: int, *, again: bool = False) -> None:
+        if isinstance(what, Batch):
+            values = charge_values(what, self._book.processes)
+            answer = self._wire.send(sql("charge"), values, binary=True)
+        else:
+            values = parameters(what.exchange, DIVISOR * what.exchange.processes)
+            answer = self._wire.send(sql("exchange"), values)
+        answer.add_done_callback(lambda _: self._kick.set())
+        self.flights.append(Flight(what, answer, now, again))
+
+    def _landed(self, flight: Flight, row: Row, now: int) -> None:
+        what, found = flight.what, row[0] or b""
+        self._counts["exchange",] += 1
+        self._counts["keys",] += len(what.keys)
+        self._counts["messages",] += len(what.charges)
+        if isinstance(what, Batch):
+            charged(self._book, what, integers_of(found))
+            return
+        answer = answer_of(found.decode())
+        self._counts["leased",] += sum(key.leased for key in answer.keys)
+        self._counts["returned",] += sum(report.returned for report in what.exchange.reports)
+        self._book.apply(what, answer)
+        # Keys that are due can wait a little for company; a message cannot.
+        self._quiet_until = now + int(SECOND * (SHORT_PAUSE if self._book.due else PAUSE))
 
 
-def parameters(request: Exchange, divisor: int) -> dict[str, str | int]:
+def charge_values(batch: Batch, processes: int) -> dict[str, Value]:
+    """A batch as ``quota.charge`` takes it."""
+    # The same shape is nearly always the same object; where it is not, it stands there twice.
+    places: dict[int, int] = {}
+    shapes: list[Shape] = []
+    indexes = []
+    for key in batch.keys:
+        place = places.get(id(key.shape))
+        if place is None:
+            shapes.append(key.shape)
+            place = places[id(key.shape)] = len(shapes)
+        indexes.append(place)
+    return {
+        "keys": texts([key.name for key in batch.keys]),
+        "shapes": integers(indexes),
+        "units": integers(batch.units),
+        "intervals": integers([shape.interval for shape in shapes]),
+        "bursts": integers([shape.burst for shape in shapes]),
+        "generations": integers([shape.generation for shape in shapes]),
+        "shared": "{" + ",".join("t" if shape.reserve else "f" for shape in shapes) + "}",
+        "processes": processes,
+    }
+
+
+def parameters(request: Exchange, divisor: int) -> dict[str, Value]:
     """An exchange as the arrays of ``quota.exchange``, written as PostgreSQL's array literals."""
     asks, reports = request.asks, request.reports
     charges = [
@@ -328,9 +447,8 @@ def parameters(request: Exchange, divisor: int) -> dict[str, str | int]:
 def answer_of(text: str) -> Answer:
     """The JSON answer of ``quota.exchange`` as values."""
     answer = json.loads(text)
-    keys = zip(
-        answer["backlog"], answer["leased"], answer["reserved"], answer["generation"], answer["expires"], strict=True
-    )
+    lists = [answer[name] or () for name in ("backlog", "leased", "reserved", "generation", "expires")]
+    keys = zip(*lists, strict=True)
     verdicts = zip(answer["refused_by"], answer["wait"], strict=True)
     return Answer(
         [KeyAnswer(*key) for key in keys], [Verdict(refused_by - 1, needed) for refused_by, needed in verdicts]

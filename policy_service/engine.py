@@ -247,7 +247,7 @@ class Engine:
             if isinstance(outcome, Refusal):
                 self._objected(request, ramp.NAME, "shadow", quota.refusal_text(outcome))
 
-        outcome = self.book.charge(self._outlooks.known([(key, recipients)], now), told, now)
+        outcome = self.book.charge(self._outlooks.known(((key, recipients),), now), told, now)
         if outcome is not None:
             told(outcome)
 

@@ -195,12 +195,13 @@ class Key:
         return reports
 
     def note_demand(self, units: int, now: int) -> None:
-        """Keep the units that were charged lately, older ones counting less and less."""
+        """Keep the units that were charged lately, older ones counting less and less, where that ever matters."""
         if self.demand:
             self.demand = self.demand * exp(min(self.used - now, 0) / self.shape.memory) + units
-        else:
+        elif self.shape.leasable:
             self.demand = float(units)
-        self.used = max(now, self.used)
+        if now > self.used:
+            self.used = now
 
     def wanted(self, now: int) -> int:
         """Permits to lease ahead: so much of late demand as a lease will see; none for a key asked for now and then."""
@@ -215,12 +216,13 @@ class Key:
 
     def refusal(self, units: int, now: int) -> int:
         """Nanoseconds until ``units`` fit by what the truth said last; 0 when they may, or nothing recent is known."""
-        if not self.backlog:
-            return 0
         age = now - self.backlog_at
-        if age > LEVEL_BELIEVED:
+        if not self.backlog or age > LEVEL_BELIEVED:
             return 0
-        return wait(max(self.backlog - age, 0), units, self.shape.interval, self.shape.burst)
+        shape = self.shape
+        beyond = (units - shape.burst) * shape.interval
+        # Nearly always there is room even if nothing had decayed.
+        return wait(max(self.backlog - age, 0), units, shape.interval, shape.burst) if self.backlog + beyond > 0 else 0
 
 
 #: Keys, and how much of each.

@@ -173,7 +173,7 @@ class Book:
         covered = True
         for key, count in units:
             key.note_demand(0, now)
-            covered &= key.cover(count, now)
+            covered = covered and key.holding is not None and key.cover(count, now)
         if covered:
             spend(units, now)
             for key, _ in units:
@@ -191,7 +191,7 @@ class Book:
     def refusal(self, units: Iterable[tuple[Key, int]], now: int) -> Refusal | None:
         """The refusal that is certain without asking the truth, if there is one."""
         for key, count in units:
-            needed = key.refusal(count, now)
+            needed = key.refusal(count, now) if key.backlog else 0
             if needed and not key.cover(count, now):
                 return Refusal(key, needed)
         return None
@@ -220,6 +220,21 @@ class Book:
     def waiting(self) -> int:
         """Messages that wait for the truth."""
         return len(self._waiting)
+
+    def first_waiting(self, most: int) -> list[Charge]:
+        """The messages that have waited longest for the truth."""
+        return list(islice(self._waiting, most))
+
+    def take_waiting(self, count: int) -> None:
+        """So many of them are on their way."""
+        for _ in range(count):
+            self._waiting.popleft()
+
+    def plain(self, key: Key, now: int) -> bool:
+        """Whether the truth need hear nothing of a key but what it is charged."""
+        if key.holding is not None or key in self._due or (key.reserve < key.shape.reserve and self.entitled):
+            return False
+        return not key.wanted(now)
 
     @property
     def due(self) -> bool:
@@ -253,9 +268,9 @@ class Book:
             else:
                 charge.answer(Refusal(sent.keys[verdict.refused_by], verdict.wait))
 
-    def lost(self, sent: Sent, now: int) -> None:
+    def lost(self, charges: Iterable[Charge], now: int) -> None:
         """The answer did not come: whatever it granted is as good as spent; its messages fall back on the reserve."""
-        for charge in sent.charges:
+        for charge in charges:
             self._fall_back(charge, now)
 
     def disconnect(self, now: int) -> None:

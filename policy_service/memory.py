@@ -49,6 +49,25 @@ class Memory:
         answers = [self._grant(row, ask, now) for row, ask in zip(rows, request.asks, strict=True)]
         return Answer(answers, verdicts)
 
+    def charge(self, asks: list[Ask], units: list[int], processes: int, now: int) -> list[int] | None:
+        """Charge so many units to each key where all of them fit; how full each is then. None: nothing was charged.
+
+        A row that is missing, or whose leases have run out, is an exchange's to settle.
+        """
+        lag = self.lag(now, processes)
+        settled: list[tuple[Row, int]] = []
+        for ask, count in zip(asks, units, strict=True):
+            row = self.rows.get(ask.key)
+            if row is None or (row.held + row.held_before and now // ask.generation > row.generation):
+                return None
+            tat = row.tat + (lag - row.lag if ask.shared else 0)
+            if wait(backlog(tat, row.held + row.held_before, ask.interval, now), count, ask.interval, ask.burst):
+                return None
+            settled.append((row, max(tat, now) + count * ask.interval))
+        for row, tat in settled:
+            row.tat, row.lag = tat, lag
+        return [_backlog(row, ask, now) for (row, _), ask in zip(settled, asks, strict=True)]
+
     def hand_back(self, key: str, nanoseconds: int) -> None:
         """Take off what a message was charged that was not sent."""
         if row := self.rows.get(key):

@@ -181,9 +181,13 @@ class Outlooks:
                 key = self._key(limit, {**outlook.owners, "provider": provider}, now)
                 yield key, quota.units_of(limit, count)
 
-    def known(self, units: Iterable[tuple[Key, int]], now: int) -> Units:
+    def known(self, units: Units, now: int) -> Units:
         """The same units of the keys in use; one that was idle is in use again."""
-        return tuple((self._book.current(key, now), count) for key, count in units)
+        keys = self._book.keys
+        for key, _ in units:
+            if keys.get(key.name) is not key:
+                return tuple((self._book.current(key, now), count) for key, count in units)
+        return units
 
 
 @lru_cache(maxsize=1000)

@@ -137,7 +137,7 @@ BEGIN
          array_agg(r.lag)
     INTO found, tat, generation, held, held_before, lag
     FROM (SELECT b.* FROM quota.bucket b WHERE b.key = ANY (keys) ORDER BY b.key FOR UPDATE) r;
-  IF found IS DISTINCT FROM keys THEN
+  IF coalesce(found, '{}') <> keys THEN
     -- A sweep removed an idle row in between; the caller tries again.
     RAISE EXCEPTION 'keys are not sorted and distinct, or a row went away' USING ERRCODE = 'serialization_failure';
   END IF;
@@ -229,6 +229,46 @@ BEGIN
      SET tat = u.tat, generation = u.generation, held = u.held, held_before = u.held_before, lag = lag_now
     FROM unnest(keys, tat, generation, held, held_before) AS u (key, tat, generation, held, held_before)
    WHERE b.key = u.key;
+END
+$$;
+
+-- The units of many messages, added up by key: all of them are charged, or none (SC001), where some message has to be
+-- refused, a row is missing, or a lease ran out. Then the same messages go through quota.exchange, one after the other.
+-- keys as there; shapes are indexes into the lists after it, from 1. Returns how full each key is now.
+-- The clock is read before the rows are locked: who had to wait for one is charged as if it had come before.
+CREATE OR REPLACE FUNCTION quota.charge(
+  keys text[], shapes bigint[], units bigint[],
+  intervals bigint[], bursts bigint[], generation_lengths bigint[], shared boolean[], processes integer,
+  at bigint DEFAULT NULL
+) RETURNS bigint[]
+LANGUAGE plpgsql
+SET search_path = quota, pg_catalog
+-- Rows are looked up, and so locked, in the order of the keys.
+SET enable_hashjoin = off SET enable_mergejoin = off SET enable_seqscan = off
+AS $$
+#variable_conflict use_variable
+DECLARE
+  now bigint := coalesce(at, (extract(epoch FROM clock_timestamp()) * 1000000)::bigint * 1000);
+  lag_now bigint := quota.lag_at(now, processes);
+  backlog bigint[];
+BEGIN
+  WITH charged AS (
+    UPDATE quota.bucket b
+       SET tat = greatest(b.tat + CASE WHEN shared[u.shape] THEN lag_now - b.lag ELSE 0 END, now)
+                 + u.units * intervals[u.shape],
+           lag = lag_now
+      FROM unnest(keys, shapes, units) WITH ORDINALITY AS u (key, shape, units, number)
+     WHERE b.key = u.key
+       AND (b.held + b.held_before = 0 OR now / generation_lengths[u.shape] <= b.generation)
+       AND greatest(b.tat + CASE WHEN shared[u.shape] THEN lag_now - b.lag ELSE 0 END - now, 0)
+           + (b.held + b.held_before + u.units - bursts[u.shape]) * intervals[u.shape] <= 0
+    RETURNING u.number, b.tat - now + (b.held + b.held_before) * intervals[u.shape] AS backlog
+  )
+  SELECT array_agg(c.backlog ORDER BY c.number) INTO backlog FROM charged c;
+  IF coalesce(cardinality(backlog), 0) < cardinality(keys) THEN
+    RAISE EXCEPTION 'not everything fits' USING ERRCODE = 'SC001';
+  END IF;
+  RETURN backlog;
 END
 $$;
 

@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from policy_service.batch import Batch, charged, gather, most_of, one_by_one
 from policy_service.gcra import SECOND, Shape
 from policy_service.leases import GRANTED, LONGEST_WAIT, PATIENCE, Book, Outcome, Sent
 from policy_service.memory import Memory
@@ -140,7 +141,9 @@ class Fleet:
 
     def _exchange(self, index: int) -> None:
         member = self.members[index]
-        sent = member.book.build(self.now + member.offset)
+        book, now = member.book, self.now + member.offset
+        batch = gather(book, most_of(book.waiting, 0), now) if self.random.random() < 0.7 else None
+        sent = one_by_one(batch, self.processes) if batch else book.build(now)
         if sent is None:
             return
         member.busy = True
@@ -149,10 +152,10 @@ class Fleet:
             self._later(PATIENCE, lambda: self._lost(index, generation, sent))
         elif self.random.random() < self.faults.executed_late:
             self._later(PATIENCE, lambda: self._lost(index, generation, sent))
-            self._later(PATIENCE + self.random.randrange(20 * SECOND), lambda: self._late(sent))
+            self._later(PATIENCE + self.random.randrange(20 * SECOND), lambda: self._late(sent, batch))
         else:
             self._later(
-                self.random.randrange(100_000, 3 * MILLISECOND), lambda: self._executed(index, generation, sent)
+                self.random.randrange(100_000, 3 * MILLISECOND), lambda: self._executed(index, generation, sent, batch)
             )
 
     def _beat(self, index: int) -> None:
@@ -198,11 +201,17 @@ class Fleet:
     def _reachable(self, index: int) -> bool:
         return not (self.truth_down or index in self.cut_off)
 
-    def _late(self, sent: Sent) -> None:
-        self.truth.exchange(sent.exchange, self.now)
+    def _late(self, sent: Sent, batch: Batch | None) -> None:
+        if self._charge(sent, batch) is None:
+            self.truth.exchange(sent.exchange, self.now)
 
-    def _executed(self, index: int, generation: int, sent: Sent) -> None:
-        answer = self.truth.exchange(sent.exchange, self.now)
+    def _charge(self, sent: Sent, batch: Batch | None) -> list[int] | None:
+        """Charge a batch as a whole, where it is one and everything fits."""
+        return self.truth.charge(sent.exchange.asks, batch.units, self.processes, self.now) if batch else None
+
+    def _executed(self, index: int, generation: int, sent: Sent, batch: Batch | None) -> None:
+        backlogs = self._charge(sent, batch)
+        answer = self.truth.exchange(sent.exchange, self.now) if backlogs is None else None
         decided = self.now
         if self.random.random() < self.faults.lost_answer:
             self._later(PATIENCE, lambda: self._lost(index, generation, sent))
@@ -214,7 +223,10 @@ class Fleet:
                 return
             member.busy = False
             self._decided_at = decided
-            member.book.apply(sent, answer)
+            if answer:
+                member.book.apply(sent, answer)
+            elif batch and backlogs:
+                charged(member.book, batch, backlogs)
             self._decided_at = 0
             self._work(index)
 
@@ -225,7 +237,7 @@ class Fleet:
         if member.generation != generation:
             return
         member.busy = False
-        member.book.lost(sent, self.now + member.offset)
+        member.book.lost(sent.charges, self.now + member.offset)
         member.book.disconnect(self.now + member.offset)
         member.connected_again = self.now + 50 * MILLISECOND
 

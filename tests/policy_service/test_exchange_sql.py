@@ -13,11 +13,15 @@ import pytest
 from psycopg.rows import TupleRow
 
 import policy_service
+from policy_service.batch import Batch
 from policy_service.database import answer_of, parameters, sql
+from policy_service.database import charge_values as values_of
 from policy_service.exchange import Answer, Ask, Exchange, Report
 from policy_service.gcra import SECOND, shape
+from policy_service.key import Key
 from policy_service.loan import LOAN
 from policy_service.memory import Memory, Row
+from policy_service.wire import integers_of
 
 if TYPE_CHECKING:
     from tests.conftest import Cluster
@@ -49,6 +53,43 @@ def exchange(connection: Connection, request: Exchange, at: int | None = None) -
     row = connection.execute(statement.encode(), {**parameters(request, SHARE), "at": at}).fetchone()
     assert row
     return answer_of(row[0])
+
+
+def charge(connection: Connection, request: Exchange, at: int | None = None) -> list[int] | None:
+    """The charges of an exchange, added up by key, on the server; None where not everything fits."""
+    statement = sql("charge").replace("%(processes)s::integer", "%(processes)s::integer, %(at)s::bigint")
+    units = units_of(request)
+    keys = [Key(ask.key, SHAPES.get(ask.key) or BUSY, None) for ask in request.asks]
+    values = values_of(Batch(keys, units, [], 0), request.processes)
+    arrays = {name: value if isinstance(value, (str, int)) else _literal(value, name) for name, value in values.items()}
+    try:
+        row = connection.execute(statement.encode(), {**arrays, "at": at}).fetchone()
+    except psycopg.Error as error:
+        assert error.sqlstate == "SC001", error
+        return None
+    assert row
+    return list(row[0])
+
+
+def _literal(value: bytes, name: str) -> object:
+    """An array in binary form as psycopg takes a list."""
+    return list(texts_of(value)) if name == "keys" else list(integers_of(value))
+
+
+def texts_of(value: bytes) -> Iterator[str]:
+    at = 20
+    while at < len(value):
+        length = int.from_bytes(value[at : at + 4], "big")
+        yield value[at + 4 : at + 4 + length].decode()
+        at += 4 + length
+
+
+def units_of(request: Exchange) -> list[int]:
+    units = [0] * len(request.asks)
+    for one in request.charges:
+        for index, count in one:
+            units[index] += count
+    return units
 
 
 def rows(connection: Connection) -> dict[str, Row]:
@@ -108,6 +149,10 @@ def test_the_server_and_the_model_agree_on_every_exchange(connection: Connection
         now += dice.choice([1000, 1_000_000, SECOND // 10, SECOND, 20 * SECOND, 20 * SECOND, 90000 * SECOND])
         if dice.random() < 0.3:
             _beat_both(connection, model, dice, now)
+        if dice.random() < 0.5:
+            charges = _random_exchange(dice, generations)
+            fitted = model.charge(charges.asks, units_of(charges), charges.processes, now)
+            assert charge(connection, charges, now) == fitted, f"charge before step {step}"
         request = _random_exchange(dice, generations)
         expected = model.exchange(request, now)
         assert exchange(connection, request, now) == expected, f"step {step}"
@@ -124,9 +169,28 @@ def test_time_is_the_servers_own_where_the_test_does_not_set_it(connection: Conn
     assert found and 0.5 < found[0] <= limit.interval / SECOND
 
 
+#: The limit of the test below.
+BUSY = shape(500, 3600, 500, 8)
+
+
+def test_an_exchange_about_nothing_is_answered(connection: Connection) -> None:
+    assert exchange(connection, Exchange()) == Answer([], [])
+
+
+def test_what_does_not_fit_whole_charges_nothing(connection: Connection) -> None:
+    limit = SHAPES["a"]
+    asks = [Ask(name, limit.interval, limit.burst, limit.generation) for name in ("a", "b")]
+    assert charge(connection, Exchange(asks, [], [[(0, 1), (1, 1)]])) is None, "there are no rows yet"
+    exchange(connection, Exchange(asks))
+    before = rows(connection)
+    assert charge(connection, Exchange(asks, [], [[(0, limit.burst)], [(0, 1), (1, 1)]])) is None
+    assert rows(connection) == before
+    assert charge(connection, Exchange(asks, [], [[(0, limit.burst - 1)], [(0, 1), (1, 1)]]))
+
+
 def test_concurrent_exchanges_over_the_same_keys_admit_exactly_the_limit(postgres: Cluster, database: str) -> None:
-    limit = shape(500, 3600, 500, 8)
-    names = ["a", "b", "c", "d"]
+    limit = BUSY
+    names = [f"busy {letter}" for letter in "abcd"]
 
     def worker(seed: int) -> list[int]:
         dice = random.Random(seed)
@@ -135,8 +199,10 @@ def test_concurrent_exchanges_over_the_same_keys_admit_exactly_the_limit(postgre
             for _ in range(120):
                 chosen = sorted(dice.sample(range(len(names)), 2))
                 asks = [Ask(names[index], limit.interval, limit.burst, limit.generation) for index in chosen]
-                answer = exchange(own, Exchange(asks, [], [[(0, 1), (1, 1)]]))
-                if answer.verdicts[0].refused_by < 0:
+                request = Exchange(asks, [], [[(0, 1), (1, 1)]])
+                # Both ways at once: who is refused the one is decided by the other.
+                fitted = charge(own, request) if dice.random() < 0.7 else None
+                if fitted or exchange(own, request).verdicts[0].refused_by < 0:
                     for index in chosen:
                         admitted[index] += 1
         return admitted
