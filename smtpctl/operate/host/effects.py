@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from smtpctl.transport.agent import StepError, processes, spool
-from smtpctl.transport.agent.moves import batches, chosen
+from smtpctl.transport.agent import spool
+from smtpctl.transport.agent.moves import batches, chosen, forget_routes
 from smtpctl.transport.agent.pauses import PauseFolder, Record
 
 #: How long routing and policy service may take to see a change of the file.
@@ -32,7 +32,7 @@ def enter(folder: PauseFolder, record: Record) -> None:
         return
     time.sleep(SEEN)
     for instance in _routed(record):
-        _forget_routes(instance)
+        forget_routes(instance)
     for instance, selection in _queued(record):
         waiting = {**selection, "queue": ["incoming", "active", "deferred"]}
         for ids in batches(chosen(instance, waiting)):
@@ -55,7 +55,7 @@ def leave(folder: PauseFolder, record: Record) -> None:
         for ids in batches(chosen(instance, since)):
             _release(instance, ids)
     for instance in _routed(record):
-        _forget_routes(instance)
+        forget_routes(instance)
         waiting = {**_provider_selection(record), "queue": ["deferred"], "reply": PAUSED_REPLIES}
         for ids in batches(chosen(instance, waiting)):
             spool.act(instance, "retry", ids)
@@ -64,15 +64,6 @@ def leave(folder: PauseFolder, record: Record) -> None:
 def _concerns_queues(record: Record) -> bool:
     """Whether there is anything to do: an address that is locked out is the firewall's affair."""
     return bool(record["scope"].keys() - {"clients"} or record.get("queued"))
-
-
-def _forget_routes(instance: str) -> None:
-    """Have the queue manager route everything anew: it asks nobody twice within 30 s for the same recipient
-    (resolve_clnt(3)), and not at all for what is active. A reload ends it; the next one begins with the whole active
-    queue as if it had just come (qmgr(8)). An instance that does not run has nothing to forget."""
-    result = processes.run(["systemctl", "try-reload-or-restart", f"postfix@{instance}.service"], timeout=30)
-    if result.code:
-        raise StepError("pause", f"{instance}: {result.output}")
 
 
 def _release(instance: str, ids: list[str]) -> None:

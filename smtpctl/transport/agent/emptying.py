@@ -12,7 +12,7 @@ import os
 import time
 
 from . import haproxy, spool
-from .moves import take_out_of_active
+from .moves import forget_routes
 from .pauses import FOLDER
 from .store import sync_folder
 
@@ -49,7 +49,7 @@ def hand_over(pools: dict[str, list[str]]) -> None:
     sync_folder(HANDOVER.parent)
     time.sleep(SEEN)
     for pool in pools:
-        take_out_of_active(pool, {})
+        forget_routes(pool)
         spool.flush(pool)
 
 

@@ -1,4 +1,4 @@
-"""Queue ids by what they mean, and taking messages out of the active queue. Edge: Postfix's programs."""
+"""Queue ids by what they mean, and having Postfix forget how it routed. Edge: Postfix's programs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import closing
 from itertools import islice
 from typing import Any
 
-from . import spool
+from . import StepError, processes, spool
 from .providers import Providers
 from .queues import closer_look
 from .selection import Selector
@@ -16,11 +16,13 @@ from .selection import Selector
 Selection = dict[str, Any]
 
 
-def take_out_of_active(instance: str, selection: Selection) -> None:
-    """Put what is active on hold and release it again: it is deferred then, and asks for its transport anew."""
-    for ids in batches(chosen(instance, {**selection, "queue": ["active"]})):
-        spool.act(instance, "hold", ids)
-        spool.act(instance, "release", ids)
+def forget_routes(instance: str) -> None:
+    """Have the queue manager route everything anew: it asks nobody twice within 30 s for the same recipient
+    (resolve_clnt(3)), and not at all for what is active. A reload ends it; the next one begins with the whole active
+    queue as if it had just come (qmgr(8)). An instance that does not run has nothing to forget."""
+    result = processes.run(["systemctl", "try-reload-or-restart", f"postfix@{instance}.service"], timeout=30)
+    if result.code:
+        raise StepError("queue", f"{instance}: {result.output}")
 
 
 def chosen(instance: str, selection: Selection) -> Iterator[str]:
