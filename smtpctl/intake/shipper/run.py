@@ -28,6 +28,8 @@ from smtpctl.model.deliveries import Rows, moment_of
 _NUMBERS_FOR = 3600.0
 #: Bytes that are read at once where they stand; fewer gather first. A commit costs as much as parsing as many.
 _WORTH_IT = 128 * 1024
+#: Bytes of a batch that are in memory at once: what processors keep near, and the allocator too.
+AT_ONCE = 256 * 1024
 #: Bytes that are looked at together for what is not UTF-8.
 _PIECE = 16 * 1024
 
@@ -87,29 +89,35 @@ class Run:
     def ship_some(self, caution: Caution) -> int:
         """Read what is there, up to one batch, and store it; while the log is behind, meanwhile. Return the number of
         lines."""
-        chunk = self._follower.read(caution.limit, one_line=caution.one_line)
-        if chunk is None:
-            self.finish()
-            metrics.LAG_BYTES.set(0)
-            metrics.LAG_SECONDS.set(0)
-            self._shipped.everything()
-            return 0
+        lines, left, position = 0, caution.limit, None
         try:
-            lines, last_at = self._refuse(chunk) if caution.refused else self._track(chunk)
-            self._follower.sync()
-            self._store(chunk.position, lines, last_at, alone=not caution.is_easy)
+            # Only whole pieces after the first: a limit below the length of a line would cut it.
+            while (position is None or left >= AT_ONCE) and (
+                chunk := self._follower.read(min(left, AT_ONCE), one_line=caution.one_line)
+            ):
+                lines += self._refuse(chunk) if caution.refused else self._track(chunk)
+                self._follower.sync()
+                position = chunk.position
+                left = 0 if caution.one_line else left - len(chunk.data)
+            if position is not None:
+                self._store(position, lines, self._reader.last, alone=not caution.is_easy)
+                return lines
         except REFUSALS as error:
             raise _refused(error) from error
-        return lines
+        self.finish()
+        metrics.LAG_BYTES.set(0)
+        metrics.LAG_SECONDS.set(0)
+        self._shipped.everything()
+        return 0
 
-    def _track(self, chunk: Chunk) -> tuple[int, int]:
-        """(number of lines, moment of the last one)."""
+    def _track(self, chunk: Chunk) -> int:
+        """Number of lines."""
         self._reader.stamps.reference = _now()
         data = clean(chunk.data)
         lines = self._reader.read(self._new_lines(data) if chunk.again else data)
         if chunk.gap:
             self._report_gap(self._reader.last, chunk.gap)
-        return lines, self._reader.last
+        return lines
 
     def _new_lines(self, data: bytes) -> bytes:
         """Lines that were written after all that is in the ledger. The file lost its end after some of these lines were
@@ -119,11 +127,11 @@ class Run:
         lines = zip(stamps, data.splitlines(keepends=True), strict=True)
         return b"".join(line for stamp, line in lines if stamp and stamp[0] > counted)
 
-    def _refuse(self, chunk: Chunk) -> tuple[int, int]:
+    def _refuse(self, chunk: Chunk) -> int:
         """A line that the ledger would not take in counts as one that was not understood."""
         metrics.REFUSED.inc()
         self._tracker.not_understood(self._reader.last, self._myself, None, clean(chunk.data).rstrip(b"\n"))
-        return 1, self._reader.last
+        return 1
 
     def _report_gap(self, moment: int, gap: str) -> None:
         self._tracker.report(moment, self._myself, "gap", gap)

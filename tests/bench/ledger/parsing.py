@@ -9,8 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-from smtpctl.intake.shipper.run import clean
+from smtpctl.intake.shipper.run import AT_ONCE, clean
 from smtpctl.intake.shipper.verdicts import classify
+from smtpctl.maillog.follower import Follower
 from smtpctl.maillog.labels import Labels
 from smtpctl.maillog.reading import LogReader
 from smtpctl.maillog.tracker import Tracker
@@ -28,16 +29,20 @@ def parse(path: Path) -> dict[str, float]:
     reader = LogReader(tracker, _LATER)
     lines = attempts = recognised = unknown = rows = 0
     used = time.process_time()
-    with path.open("rb") as file:
-        rest = b""
-        while data := file.read(BATCH):
-            whole, newline, rest = (rest + data).rpartition(b"\n")
-            lines += reader.read(clean(whole + newline))
-            found = tracker.take(reader.last)
-            attempts += len(found.deliveries)
-            rows += len(found.messages) + len(found.deliveries) + len(found.events) + len(found.changes)
-            unknown += len(found.unknown)
-            recognised += sum(row.outcome.status != b"unknown" for row in found.deliveries)
+    follower = Follower(path)
+    more = True
+    while more:
+        for _ in range(BATCH // AT_ONCE):
+            chunk = follower.read(AT_ONCE)
+            more = chunk is not None
+            if chunk is None:
+                break
+            lines += reader.read(clean(chunk.data))
+        found = tracker.take(reader.last)
+        attempts += len(found.deliveries)
+        rows += len(found.messages) + len(found.deliveries) + len(found.events) + len(found.changes)
+        unknown += len(found.unknown)
+        recognised += sum(row.outcome.status != b"unknown" for row in found.deliveries)
     used = time.process_time() - used
     return {
         "cpu": used,
