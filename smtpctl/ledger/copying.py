@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from smtpctl.ledger.subjects import domain_of
@@ -19,6 +19,7 @@ from smtpctl.model.deliveries import Client, Delays, Delivery, Event, Message, O
 NULL = b"\xff\xff\xff\xff"
 HEADER = b"PGCOPY\n\xff\r\n\x00" + b"\0" * 8
 TRAILER = b"\xff\xff"
+NOTHING = HEADER + TRAILER
 
 MESSAGE_COLUMNS = (
     "id, started_at, source, host, ended_at, instance, role, pool, stream, queue_id, origin, client_name, "
@@ -162,6 +163,11 @@ class RowEncoder:
         if sender is None:
             return NULL * 2
         return long(self._numbers[sender] if sender else None) + text(domain_of(sender))
+
+
+def whole(rows: Iterable[bytes]) -> bytes:
+    """What COPY takes for these rows; NOTHING for none."""
+    return b"".join((HEADER, *rows, TRAILER))
 
 
 def text(value: bytes | None) -> bytes:

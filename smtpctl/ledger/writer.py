@@ -145,9 +145,9 @@ class Writer:
         self._encoder = encoder
         return Batch(
             (
-                (_COPY_MESSAGES, b"".join(map(encoder.message, rows.messages))),
-                (_COPY_DELIVERIES, b"".join(map(encoder.delivery, rows.deliveries))),
-                (_COPY_EVENTS, b"".join(map(encoder.event, rows.events))),
+                (_COPY_MESSAGES, copying.whole(map(encoder.message, rows.messages))),
+                (_COPY_DELIVERIES, copying.whole(map(encoder.delivery, rows.deliveries))),
+                (_COPY_EVENTS, copying.whole(map(encoder.event, rows.events))),
             ),
             json.dumps([_change(change, base, self._subjects) for change in rows.changes]) if rows.changes else "",
             _hidden(rows.unknown, self._subjects.hider),
@@ -158,9 +158,9 @@ class Writer:
         with self._connection.transaction(), self._connection.cursor() as cursor:
             self._move(cursor, before, after)
             for copy_into, data in batch.copies:
-                if data:
+                if data != copying.NOTHING:
                     with cursor.copy(copy_into) as copy:
-                        copy.write(copying.HEADER + data + copying.TRAILER)
+                        copy.write(data)
             if batch.changes:
                 cursor.execute("SELECT ledger.change_messages(%s, %s)", (before.source, batch.changes))
             if batch.unknown:

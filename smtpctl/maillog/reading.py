@@ -69,12 +69,12 @@ class LogReader:
         second_text, second = b"\n", 0
         for line in lines:
             parts = line.split(b": ", 2)
-            head = parts[0]
+            head, count = parts[0], len(parts)
             # 26 bytes are an RFC 3339 stamp with microseconds, without its zone; 15 are a BSD stamp.
             known = heads.get(head[26:])
             try:
                 if known is not None:
-                    if skipping and len(parts) == 2 and parts[1][:13] == b"connect from ":
+                    if count == 2 and skipping and parts[1][:13] == b"connect from ":
                         continue
                     ahead, origin, readers, plain, rare = known
                     stamp, thousands, ones = _unpack(head)
@@ -92,7 +92,7 @@ class LogReader:
                 at = self._read_unfamiliar(line)
                 second_text = b"\n"
                 continue
-            if len(parts) == 3:
+            if count == 3:
                 _, queue_id, rest = parts
                 if (
                     not rest
@@ -101,7 +101,7 @@ class LogReader:
                     or not readers[rest[0]](at, origin, queue_id, rest)
                 ):
                     rare(at, origin, queue_id + b": " + rest)
-            elif len(parts) == 2:
+            elif count == 2:
                 plain(at, origin, parts[1])
             else:  # cut right after the head
                 self.last = at

@@ -68,6 +68,6 @@ def copy(server: Server, log: Path, days: Callable[[], list[date]]) -> float:
                     if data:
                         statement = f"COPY ledger.{table} ({_COLUMNS[table]}) FROM STDIN (FORMAT binary)"
                         with cursor.copy(statement.encode()) as writing:
-                            writing.write(copying.HEADER + data + copying.TRAILER)
+                            writing.write(copying.whole([data]))
             took += time.monotonic() - started
     return took

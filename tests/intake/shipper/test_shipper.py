@@ -17,6 +17,10 @@ import pytest
 
 from policy_service.journal import Journal
 from policy_service.protocol import Request
+from smtpctl.intake.shipper.config import read_config
+from smtpctl.intake.shipper.program import Shipper
+from smtpctl.intake.shipper.waiting import Waiter
+from smtpctl.ledger.writer import Batch, Checkpoint, Writer
 from tests.torture.shipper import storm
 
 if TYPE_CHECKING:
@@ -43,6 +47,37 @@ def test_small_batches_give_the_same_rows(shipping: Shipping, mail: Mail, assert
     shipping.configure(batch_bytes=700)
     shipping.run_once()
     assert_ledger_equals(shipping, log)
+
+
+def test_the_log_is_on_disk_before_its_rows_are_in_the_ledger(
+    shipping: Shipping, mail: Mail, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of every file that a batch is of: rows must not outlive the lines that they came from."""
+    happened: list[object] = []
+    to_disk, commit = os.fdatasync, Writer.commit
+
+    def noted_to_disk(descriptor: int) -> None:
+        to_disk(descriptor)
+        happened.append(os.fstat(descriptor).st_ino)
+
+    def noted_commit(writer: Writer, batch: Batch, before: Checkpoint, after: Checkpoint) -> None:
+        happened.append("commit")
+        commit(writer, batch, before, after)
+
+    config = read_config(shipping.config)
+    shipping.log.touch()
+    Shipper(config, Waiter(shipping.log, 0.01)).run(once=True)
+    old, new = mail.lines(4000), mail.lines(10)
+    shipping.append(old)
+    shipping.rotate()
+    shipping.append(new)
+    monkeypatch.setattr(os, "fdatasync", noted_to_disk)
+    monkeypatch.setattr(Writer, "commit", noted_commit)
+    Shipper(config, Waiter(shipping.log, 0.01)).run(once=True)
+    first = happened.index("commit")
+    files = {path.stat().st_ino for path in (shipping.log, shipping.log.with_name("mail.log.1"))}
+    assert files <= set(happened[:first])
+    assert shipping.query("SELECT lines FROM ledger.sources") == [((old + new).count(b"\n"),)]
 
 
 def test_a_line_is_visible_within_a_second(shipping: Shipping, mail: Mail) -> None:
