@@ -106,6 +106,9 @@ def names_away(applied: AppliedFleet) -> Iterator[str]:
     applied.lab.run("inet", ["systemctl", "stop", "knot"])
     yield mark
     applied.lab.run("inet", ["systemctl", "start", "knot"])
+    for host in (*EDGES, *RELAYS):
+        # unbound leaves servers that did not answer alone for a while (infra-host-ttl, unbound.conf(5)).
+        applied.lab.run(host, ["systemctl", "restart", "unbound"])
     for host, instance in [(edge, "submission") for edge in EDGES] + [(relay, "transactional") for relay in RELAYS]:
         folder = f"/etc/postfix-{instance}"
         waiting = applied.lab.run(host, ["postqueue", "-c", folder, "-j"]).stdout.splitlines()
