@@ -134,13 +134,13 @@ class Outlooks:
     def work_out(self, name: Name, request: Request, context: Context, now: int) -> Outlook:
         """The outlook of a request's messages, as things are in ``context``."""
         credential = context.credential
-        sender = request.text(b"sender").lower()
+        sender = _written(request.sender).lower()
         owners = {
             "credential": credential.name if credential else "",
             # Local parts are compared without case: another spelling must not be another limit.
             "sender": sender,
             "domain": sender.rpartition("@")[2],
-            "client": request.text(b"client_address"),
+            "client": _written(request.client),
             "stream": credential.stream.name if credential else "",
         }
         outlook = Outlook(credential, plain=not any(rule.check(request, context) for rule in self._once))
@@ -188,6 +188,11 @@ class Outlooks:
             if keys.get(key.name) is not key:
                 return tuple((self._book.current(key, now), count) for key, count in units)
         return units
+
+
+def _written(value: bytes) -> str:
+    """A client's word as part of a name that any database takes: bytes that are no text are written out."""
+    return value.decode("utf-8", "backslashreplace").replace("\0", "\\0")
 
 
 @lru_cache(maxsize=1000)
