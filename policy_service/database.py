@@ -419,16 +419,16 @@ def charge_values(batch: Batch, processes: int) -> dict[str, Value]:
 
 
 def parameters(request: Exchange, divisor: int) -> dict[str, Value]:
-    """An exchange as the arrays of ``quota.exchange``, written as PostgreSQL's array literals."""
+    """An exchange as the arrays of ``quota.exchange``; the long ones in the form that the server need not read."""
     asks, reports = request.asks, request.reports
     charges = [
         (message, index, units) for message, charge in enumerate(request.charges, start=1) for index, units in charge
     ]
     return {
-        "keys": "{" + ",".join(_text(ask.key) for ask in asks) + "}",
-        "intervals": _numbers([ask.interval for ask in asks]),
-        "bursts": _numbers([ask.burst for ask in asks]),
-        "generations": _numbers([ask.generation for ask in asks]),
+        "keys": texts([ask.key for ask in asks]),
+        "intervals": integers([ask.interval for ask in asks]),
+        "bursts": integers([ask.burst for ask in asks]),
+        "generations": integers([ask.generation for ask in asks]),
         "leases": _numbers([ask.lease for ask in asks]),
         "reserves": _numbers([ask.reserve for ask in asks]),
         "shared": "{" + ",".join("t" if ask.shared else "f" for ask in asks) + "}",
@@ -453,10 +453,6 @@ def answer_of(text: str) -> Answer:
     return Answer(
         [KeyAnswer(*key) for key in keys], [Verdict(refused_by - 1, needed) for refused_by, needed in verdicts]
     )
-
-
-def _text(value: str) -> str:
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def _numbers(values: Sequence[int]) -> str:

@@ -43,17 +43,23 @@ CREATE TABLE IF NOT EXISTS quota.lag (
 INSERT INTO quota.lag DEFAULT VALUES ON CONFLICT DO NOTHING;
 
 -- The lag at a time: all the time that shares were not lent, by their part of the rate; half of it is the shares'.
+-- In PL/pgSQL, which keeps its plan: a function in SQL would be planned anew by every statement that asks.
 CREATE OR REPLACE FUNCTION quota.lag_at(moment bigint, processes integer) RETURNS bigint
-LANGUAGE sql STABLE
+LANGUAGE plpgsql STABLE
 SET search_path = quota, pg_catalog
 AS $$
-  SELECT l.lag + (gaps.total + 2 * processes - 1) / (2 * processes)
-    FROM quota.lag l,
-         LATERAL (
-           SELECT coalesce(sum(greatest(
-                    least(moment, p.lent_until + 86400000000000) - greatest(l.at, p.lent_until), 0)), 0)::bigint AS total
-             FROM quota.process p
-         ) gaps
+#variable_conflict use_variable
+BEGIN
+  RETURN (
+    SELECT l.lag + (gaps.total + 2 * processes - 1) / (2 * processes)
+      FROM quota.lag l,
+           LATERAL (
+             SELECT coalesce(sum(greatest(
+                      least(moment, p.lent_until + 86400000000000) - greatest(l.at, p.lent_until), 0)), 0)::bigint AS total
+               FROM quota.process p
+           ) gaps
+  );
+END
 $$;
 
 -- A process lends its share for the length of a loan, unless its word comes too late.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from policy_service.gcra import SECOND, shape
 from policy_service.key import Key
 from policy_service.loan import LOAN
 from policy_service.memory import Memory, Row
-from policy_service.wire import integers_of
+from policy_service.wire import Value, integers_of
 
 if TYPE_CHECKING:
     from tests.conftest import Cluster
@@ -50,7 +50,7 @@ def connection(postgres: Cluster, database: str) -> Iterator[Connection]:
 def exchange(connection: Connection, request: Exchange, at: int | None = None) -> Answer:
     """One exchange on the server, at a time of the test's choosing."""
     statement = sql("exchange").replace("%(charge_units)s::integer[]", "%(charge_units)s::integer[], %(at)s::bigint")
-    row = connection.execute(statement.encode(), {**parameters(request, SHARE), "at": at}).fetchone()
+    row = connection.execute(statement.encode(), {**for_psycopg(parameters(request, SHARE)), "at": at}).fetchone()
     assert row
     return answer_of(row[0])
 
@@ -61,9 +61,8 @@ def charge(connection: Connection, request: Exchange, at: int | None = None) -> 
     units = units_of(request)
     keys = [Key(ask.key, SHAPES.get(ask.key) or BUSY, None) for ask in request.asks]
     values = values_of(Batch(keys, units, [], 0), request.processes)
-    arrays = {name: value if isinstance(value, (str, int)) else _literal(value, name) for name, value in values.items()}
     try:
-        row = connection.execute(statement.encode(), {**arrays, "at": at}).fetchone()
+        row = connection.execute(statement.encode(), {**for_psycopg(values), "at": at}).fetchone()
     except psycopg.Error as error:
         assert error.sqlstate == "SC001", error
         return None
@@ -71,9 +70,12 @@ def charge(connection: Connection, request: Exchange, at: int | None = None) -> 
     return list(row[0])
 
 
-def _literal(value: bytes, name: str) -> object:
-    """An array in binary form as psycopg takes a list."""
-    return list(texts_of(value)) if name == "keys" else list(integers_of(value))
+def for_psycopg(values: Mapping[str, Value]) -> dict[str, object]:
+    """Arrays in binary form as the lists that psycopg takes."""
+    return {
+        name: value if not isinstance(value, bytes) else list(texts_of(value) if name == "keys" else integers_of(value))
+        for name, value in values.items()
+    }
 
 
 def texts_of(value: bytes) -> Iterator[str]:
