@@ -26,7 +26,19 @@ PATTERNS = (
     "/root/.ssh/*",
 )
 
+#: The same as units: one that was stopped by hand shuts us out when it is started, although no file of it changes.
+UNITS = (
+    "keepalived.service",
+    "networking.service",
+    "nftables.service",
+    "ssh.service",
+    "ssh.socket",
+    "systemd-networkd.service",
+)
 
-def risks_access(changes: Iterable[FileChange]) -> bool:
-    """Whether one of ``changes`` could keep the controller from coming back."""
-    return any(fnmatchcase(change.path, pattern) for change in changes for pattern in PATTERNS)
+
+def risks_access(changes: Iterable[FileChange], units: Iterable[str]) -> bool:
+    """Whether one of ``changes``, or what happens to one of ``units``, could keep the controller from coming back."""
+    return any(unit in UNITS for unit in units) or any(
+        fnmatchcase(change.path, pattern) for change in changes for pattern in PATTERNS
+    )

@@ -18,6 +18,8 @@ TMPFILES = ("/etc/tmpfiles.d/", "/usr/local/lib/tmpfiles.d/")
 def plan_host(desired: DesiredHost, observed: ObservedHost) -> HostPlan:
     """Given both, return everything that an apply does there: nothing where nothing differs."""
     changes = file_changes(desired, observed)
+    steps = units.unit_steps(desired, observed, changes)
+    stop, mask = units.units_to_stop(desired, observed), units.units_to_mask(desired, observed)
     return HostPlan(
         host=desired.host,
         revision=desired.revision,
@@ -26,16 +28,16 @@ def plan_host(desired: DesiredHost, observed: ObservedHost) -> HostPlan:
         files=changes,
         effects=_effects(changes, observed),
         checks=_checks(desired, changes),
-        stop=units.units_to_stop(desired, observed),
-        mask=units.units_to_mask(desired, observed),
+        stop=stop,
+        mask=mask,
         unmask=units.units_to_unmask(desired, observed),
         daemon_reload=units.changes_units(changes),
         sysusers=_written(changes, SYSUSERS),
         tmpfiles=_written(changes, TMPFILES),
         enable=units.units_to_enable(desired, observed),
-        steps=units.unit_steps(desired, observed, changes),
+        steps=steps,
         probes=desired.probes,
-        risks_access=risks_access(changes),
+        risks_access=risks_access(changes, [*stop, *mask, *(step.unit for step in steps)]),
         unfinished=observed.unfinished,
         holds_address=observed.holds_address,
         paused=observed.paused,
