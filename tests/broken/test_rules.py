@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -14,6 +16,7 @@ from smtpctl.model.artifacts import DesiredHost
 from smtpctl.model.secrets import Secrets
 from smtpctl.render import render_fleet
 from smtpctl.render.rules import faults
+from tests.bench.apply import fleets
 from tests.broken.cases import Case, broken, cases
 
 INVENTORIES = Path(__file__).resolve().parent.parent.parent / "inventory"
@@ -62,3 +65,28 @@ def test_a_certificate_is_held_against_the_time_that_is_given(sound: dict[str, D
     assert {fault.path for some in found.values() for fault in some} == {
         path for host in sound.values() for path in host.files if path.endswith(("tls.pem", "/server.pem"))
     }
+
+
+def test_ten_times_the_hosts_ask_for_about_ten_times_the_work(tmp_path: Path) -> None:
+    small, large = calls(tmp_path, 6), calls(tmp_path, 60)
+    assert large < 25 * small
+
+
+def calls(folder: Path, hosts: int) -> int:
+    """Functions that are called to hold the rules against a fleet of so many hosts; once before, for what is cached."""
+    inventory = folder / f"fleet{hosts}.yml"
+    inventory.write_text(fleets.inventory(hosts))
+    desired = render_fleet(load_fleet(inventory), Secrets({}, placeholders=True))
+    faults(desired, NOW)
+    count = 0
+
+    def note(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal count
+        count += 1
+
+    sys.setprofile(note)
+    try:
+        faults(desired, NOW)
+    finally:
+        sys.setprofile(None)
+    return count

@@ -54,4 +54,4 @@ def _host_of(address: str, view: HostView, views: Mapping[str, HostView]) -> Hos
     """The host with that address, where it is among those that were rendered."""
     if is_loopback(address):
         return view
-    return next((one for one in (view, *views.values()) if address in one.addresses()), None)
+    return next((one for one in (view, *views.values()) if address in one.addresses), None)

@@ -113,7 +113,7 @@ def _unanswered_filters(view: HostView) -> Iterator[Fault]:
 
 
 def _is_here(view: HostView, address: str) -> bool:
-    return is_loopback(address) or address in view.addresses()
+    return is_loopback(address) or address in view.addresses
 
 
 def _remedy(view: HostView, place: str) -> str:

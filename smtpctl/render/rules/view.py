@@ -51,6 +51,8 @@ class HostView:
     balancers: tuple[Balancer, ...]
     dovecots: Mapping[str, dovecot_files.Block]
     listeners: tuple[Listener, ...]
+    #: Addresses that are this host's own, as far as its listeners name them.
+    addresses: frozenset[str]
     #: Unix socket -> the file that makes a server listen on it.
     sockets: Mapping[str, str]
     #: Unix socket or address:port -> the file of one of our daemons that asks it.
@@ -59,10 +61,6 @@ class HostView:
 
     def text(self, path: str) -> str:
         return self.files[path].content.decode("utf-8", "replace")
-
-    def addresses(self) -> set[str]:
-        """Addresses that are this host's own, as far as its listeners name them."""
-        return {one.address for one in self.listeners if not one.everywhere and not is_loopback(one.address)}
 
     def listens(self, address: str, port: int) -> Listener | None:
         return next((one for one in self.listeners if one.answers(address, port)), None)
@@ -104,6 +102,7 @@ def view_of(desired: DesiredHost) -> HostView:
         balancers,
         dovecots,
         listeners,
+        frozenset(one.address for one in listeners if not one.everywhere and not is_loopback(one.address)),
         dict(_sockets(texts, dovecots, units)),
         tuple(_required(units)),
         desired.packages,
