@@ -1,40 +1,21 @@
-"""Control and mailboxes are lost with their disks, and come back from a backup: the runbook, run as it stands."""
+"""Control and mailboxes are lost with their disks, and come back from a backup: the runbook, run as it stands.
+
+All six hosts are lost in ``make torture TORTURE='--only backup'``.
+"""
 
 from __future__ import annotations
 
 import json
-import smtplib
-import time
 import uuid
-from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
 
-from smtpctl.lab.application import read_mailbox
+from tests.lab.backups import mailbox, shown, write_to_postmaster
 from tests.lab.runbook import RUNBOOKS, Walk
 from tests.lab.support import INVENTORY, AppliedFleet, smtpctl
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
-
-
-def mailbox(applied: AppliedFleet) -> list[EmailMessage]:
-    host = applied.fleet.hosts["feedback1"]
-    authority = applied.secrets["tls/ca/certificate"]
-    password = applied.secrets["mailboxes/postmaster/password"]
-    return read_mailbox(host.address, "feedback1.lab.test", authority, "postmaster", password)
-
-
-def await_mail(applied: AppliedFleet, identity: str) -> None:
-    deadline = time.monotonic() + 150
-    while identity not in {str(item["Message-ID"]) for item in mailbox(applied)}:
-        assert time.monotonic() < deadline, "the mail to postmaster did not come"
-        time.sleep(0.3)
-
-
-def shown(identity: str) -> str:
-    """What an operator sees of a message, with the addresses that can be opened."""
-    return smtpctl("ledger", "show", identity, "-i", str(INVENTORY), "--json").stdout
 
 
 def test_a_lost_control_host_and_mailboxes_come_back(applied: AppliedFleet, tmp_path: Path) -> None:
@@ -44,10 +25,7 @@ def test_a_lost_control_host_and_mailboxes_come_back(applied: AppliedFleet, tmp_
     gone = applied.send(erased)
     applied.journey(gone, "delivered")
     applied.journey(before, "delivered")
-    letter = applied.message("ada@gmail.test", "postmaster@shop.test")
-    with smtplib.SMTP(applied.fleet.hosts["feedback1"].address, 25, timeout=20) as session:
-        session.send_message(letter, "ada@gmail.test", ["postmaster@shop.test"])
-    await_mail(applied, str(letter["Message-ID"]))
+    letter = write_to_postmaster(applied)
 
     taken = json.loads(smtpctl("backup", str(tmp_path), "-i", str(INVENTORY), "--json").stdout)
     for path in tmp_path.rglob("*"):
@@ -66,10 +44,10 @@ def test_a_lost_control_host_and_mailboxes_come_back(applied: AppliedFleet, tmp_
     walk.done()
     assert "erasures: 1 done again" in restored.stdout
     assert "another revision" not in restored.stderr
-    assert kept in shown(before)
-    assert "delivered" in shown(gone)
-    assert erased not in shown(gone), "the copy of the keys was older than the erasure, and brought the address back"
-    assert str(letter["Message-ID"]) in {str(item["Message-ID"]) for item in mailbox(applied)}
+    assert kept in shown(applied, before)
+    assert "delivered" in shown(applied, gone)
+    assert erased not in shown(applied, gone), "the copy of the keys brought the address back"
+    assert letter in {str(item["Message-ID"]) for item in mailbox(applied)}
     applied.journey(applied.send(kept), "delivered")
 
 

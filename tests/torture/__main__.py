@@ -22,6 +22,7 @@ STATE = Path(__file__).parents[2] / ".torture"
 
 #: name -> (module in this folder, rounds by default). Its ``torture(seed)`` is one round, and raises when it fails.
 TABLE = {
+    "backup": ("backup", 1),
     "broken": ("broken", 104),
     "drain": ("drain", 1),
     "interruptions": ("interruptions", 500),
