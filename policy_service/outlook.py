@@ -17,8 +17,9 @@ from policy_service.protocol import Request, reply
 from policy_service.rules import Context, Rule, quota, ramp
 from policy_service.ruleset import Credential, Limit, Ruleset
 
-#: Outlooks kept: of as many at least that were used last, of twice as many at most.
-KEPT = 5_000
+#: Outlooks kept: of as many at least that were used last, of twice as many at most. One takes a kilobyte with its keys,
+#: and is worked out anew in less than a message costs otherwise.
+KEPT = 2_500
 
 #: Numbers of recipients for which an outlook keeps its units ready.
 READY = 16
