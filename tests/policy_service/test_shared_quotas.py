@@ -139,6 +139,16 @@ def test_a_small_limit_is_exact_on_whichever_host(make_hosts: Callable[[int], Ho
     )
 
 
+def test_a_schema_of_before_quota_charge_serves_the_hosts_that_come_first(
+    make_hosts: Callable[[int], Hosts], postgres: Cluster, database: str
+) -> None:
+    with psycopg.connect(postgres.conninfo(database), autocommit=True) as connection:
+        connection.execute("DROP FUNCTION quota.charge")
+    (client,) = make_hosts(1).clients()
+    answers = [client.message("ten") for _ in range(11)]
+    assert [answer == FILTER for answer in answers] == [True] * 10 + [False]
+
+
 def test_six_hosts_admit_the_limit_and_no_more(make_hosts: Callable[[int], Hosts]) -> None:
     hosts = make_hosts(6)
     for credential, seconds, clients in (("one", 5.0, 30), ("hundred", 7.0, 60), ("thousand", 12.0, 60)):
