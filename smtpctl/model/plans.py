@@ -223,9 +223,9 @@ class HostPlan(Frozen):
 
     @property
     def unrecorded(self) -> bool:
-        """The host is known by another revision than the one that stands, or will stand, there: somebody else brought
-        it to what is desired, or the difference is one of those that ask for nothing."""
-        return self.observed_revision != self.revision
+        """The host knows itself by another revision than the desired one: where nothing differs, somebody else brought it
+        there, or the difference is one that asks for nothing. A host that smtpctl never changed knows none."""
+        return bool(self.observed_revision) and self.observed_revision != self.revision
 
     @property
     def empty(self) -> bool:
