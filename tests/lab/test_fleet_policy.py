@@ -138,5 +138,6 @@ def test_the_queue_moves_while_a_thousand_new_domains_wait_for_dead_name_servers
         return {name: float(waited) for name, waited in reversed(re.findall(pattern, lines))}
 
     until(lambda: len(tried()) == 5, "the queue stands still")
-    # The transport of each of the thousand has been asked for before: from memory, or the five would wait for them.
-    assert max(tried().values()) < 10
+    # The transport of each of the thousand has been asked for before, from memory: a question to a dead name server
+    # takes seconds, and the five would wait for all of them.
+    assert max(tried().values()) < 60
