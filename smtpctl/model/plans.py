@@ -223,8 +223,8 @@ class HostPlan(Frozen):
 
     @property
     def unrecorded(self) -> bool:
-        """The host knows itself by another revision than the desired one: where nothing differs, somebody else brought it
-        there, or the difference is one that asks for nothing. A host that smtpctl never changed knows none."""
+        """The host knows itself by another revision than the desired one: where nothing differs, somebody else brought
+        it there, or the difference is one that asks for nothing. A host that smtpctl never changed knows none."""
         return bool(self.observed_revision) and self.observed_revision != self.revision
 
     @property
