@@ -103,9 +103,9 @@ class Rounds:
             controller.join(180)
             if controller.is_alive():
                 self.problems.append("the controller did not end")
-                controller.kill()
-                controller.join()
         finally:
+            controller.kill()
+            controller.join()
             controller.close()
             if interruption.kind == "full":
                 self._empty(interruption)
