@@ -32,6 +32,7 @@ def edited(applied: AppliedFleet) -> Iterator[str]:
     applied.lab.run("relay2", ["sh", "-c", f"echo '# by hand' >> {path}"])
     yield path
     applied.lab.run("relay2", ["cp", "-a", "/run/main.cf", path])
+    applied.lab.run("relay2", ["systemctl", "reload", "postfix@transactional"])
 
 
 def change(inventory: Path, old: str, new: str) -> None:

@@ -31,7 +31,7 @@ BY_HAND = (
 
 @pytest.fixture
 def edit(applied: AppliedFleet) -> Iterator[Callable[[Iterable[tuple[str, str]]], None]]:
-    """Edits edge1's main.cf as somebody would by hand; nothing is reloaded, and the file is put back."""
+    """Edits edge1's main.cf as somebody would by hand; nothing is reloaded before the file is put back."""
     whole = applied.lab.run("edge1", ["cat", MAIN]).stdout
 
     def write(text: str) -> None:
@@ -46,6 +46,7 @@ def edit(applied: AppliedFleet) -> Iterator[Callable[[Iterable[tuple[str, str]]]
 
     yield edit
     write(whole)
+    applied.lab.run("edge1", ["systemctl", "reload", "postfix@submission"])
 
 
 def test_the_doctor_finds_a_fleet_well_and_each_setting_that_somebody_spoilt_by_hand(

@@ -35,6 +35,7 @@ def test_a_hand_edit_comes_and_goes_in_the_metrics(applied: AppliedFleet, tmp_pa
             applied.lab.run("relay2", ["sh", "-c", f"cp -p {EDITED} /root/kept; echo '# by hand' >> {EDITED}"])
             until(lambda: counted(1), "the edit is not in the metrics")
             applied.lab.run("relay2", ["mv", "/root/kept", EDITED])
+            applied.lab.run("relay2", ["systemctl", "reload", "postfix@transactional"])
             until(lambda: counted(0), "what was edited back is still in the metrics")
             watch.send_signal(signal.SIGINT)
             assert watch.wait(60) == 1

@@ -85,6 +85,7 @@ def test_a_file_changed_by_hand_and_a_new_key_are_incidents_until_acknowledged(a
         until(lambda: incidents(kind="changed-by-hand", subject=path) and incidents(kind="ssh-key", subject="root"))
     finally:
         applied.lab.run("relay1", ["sed", "-i", "$d", path])
+        applied.lab.run("relay1", ["systemctl", "reload", "postfix@transactional"])
         applied.lab.run("relay1", ["sh", "-c", f"printf %s '{before}' >{keys}"])
     (key,) = incidents(kind="ssh-key", subject="root")
     assert (key["severity"], "mallory" in key["text"]) == ("critical", True)

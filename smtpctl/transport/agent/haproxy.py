@@ -1,6 +1,6 @@
 """HAProxy's runtime API over its admin socket: the state of servers and sessions, and how it is changed.
 
-Management guide, section 9.3. What is said here is kept over a reload (``keep-server-states``, which every host with a
+Management guide, section 9.3. What is said here is kept over a reload (``reload-haproxy``, which every host with a
 HAProxy has), and forgotten by a restart.
 """
 
