@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from smtpctl.operate.queues import FleetQueues, Selected
     from smtpctl.operate.visits import Visits
     from smtpctl.operate.wanted import Wanted
+    from smtpctl.transport.host import Host
 
 json_option = click.option("--json", "as_json", is_flag=True, help="For machines.")
 yes_option = click.option("--yes", is_flag=True, help="Do not ask.")
@@ -137,8 +138,8 @@ def show(content: bool, as_json: bool, **options: Any) -> None:
 def drain(host: str, inventory: Path, undo: bool, yes: bool) -> None:
     """Empty a relay that has to go: nothing new comes in, and what waits moves to the other relays of its pools.
 
-    What is on hold stays on hold, and is left where it is: release or delete it first. When the host is empty it may be
-    switched off; take it out of the inventory and apply before it comes back.
+    What is on hold stays on hold, and is left where it is: release or delete it first. When the host is empty and the
+    ledger has read its log it may be switched off; take it out of the inventory and apply before it comes back.
 
     \b
     Examples:
@@ -164,12 +165,26 @@ def drain(host: str, inventory: Path, undo: bool, yes: bool) -> None:
             return
         draining.begin()
         left = draining.empty(lambda moving, sessions: progress(f"{_messages(moving)} left, {sessions} sessions"))
+        unread = _unread(inventory, opened.hosts[host])
     if left.messages:
         raise SmtpctlError(
             f"{_messages(left.messages)} on hold at {host}, everything else has moved",
             hint=f"smtpctl queue list --host {host} --queue hold; release or delete them, and drain again",
         )
-    click.echo(f"{host} is empty and takes nothing: it may be switched off")
+    if unread:
+        print_error(unread, hint=f"leave {host} on until smtpctl ledger audit agrees: its log is nowhere else")
+    click.echo(f"{host} is empty and takes nothing{'' if unread else ': it may be switched off'}")
+
+
+def _unread(inventory: Path, host: Host) -> str:
+    """Why the host's log is not in the ledger to its end; empty once it is."""
+    from smtpctl.operate.shipped import is_read
+
+    try:
+        with ledger_reader(None, inventory) as reader:
+            return "" if is_read(reader, host) else f"the ledger has not read the log of {host.name} to its end"
+    except SmtpctlError as error:
+        return f"the ledger does not say how far it has read the log of {host.name}: {error}"
 
 
 def _acting(action: str, summary: str, past: str) -> None:

@@ -80,6 +80,7 @@ class Session:
             "waiting": self.waiting,
             "queue-flush": lambda message: self._mail_queues().flush(message),
             "queue-sizes": lambda message: self._mail_queues().sizes(message),
+            "log-sizes": self.log_sizes,
             "handmade": self.handmade,
             "admit": self.admit,
         }
@@ -309,6 +310,12 @@ class Session:
         return {"answer": "admitted", "changed": admission.admit(message.header)}
 
     # -- parts
+
+    def log_sizes(self, message: frames.Message) -> dict[str, Any]:
+        """How many bytes stand in files of this host that somebody follows; 0 for one that is not there."""
+        there = {path: os.path.exists(path) for path in message.header["logs"]}
+        sizes = {path: os.stat(path).st_size if exists else 0 for path, exists in there.items()}
+        return {"answer": "sizes", "sizes": sizes}
 
     def _mail_queues(self) -> queues.Queues:
         """The queues of this host; what a visit chose there lives as long as it. No lock: Postfix has its own."""
