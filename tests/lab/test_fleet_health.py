@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.lab.support import AppliedFleet, server_states
+from tests.lab.support import AppliedFleet, server_states, until
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
@@ -59,6 +59,8 @@ def edge1(applied: AppliedFleet) -> Iterator[AppliedFleet]:
     wait_for_state(applied, "edge1", up=True)
     yield applied
     applied.lab.run("edge1", ["systemctl", "start", *NEEDED])
+    # OpenDKIM is started before it listens, and a balancer may not have seen that it was away.
+    until(lambda: submitted_at(applied, "edge1").startswith("250"), "edge1 takes no mail")
     wait_for_state(applied, "edge1", up=True)
 
 
