@@ -165,12 +165,13 @@ def drain(host: str, inventory: Path, undo: bool, yes: bool) -> None:
             return
         draining.begin()
         left = draining.empty(lambda moving, sessions: progress(f"{_messages(moving)} left, {sessions} sessions"))
+        if left.messages:
+            raise SmtpctlError(
+                f"{_messages(left.messages)} on hold at {host}, everything else has moved",
+                hint=f"smtpctl queue list --host {host} --queue hold; release or delete them, and drain again",
+            )
+        progress(f"the ledger reads the log of {host} to its end")
         unread = _unread(inventory, opened.hosts[host])
-    if left.messages:
-        raise SmtpctlError(
-            f"{_messages(left.messages)} on hold at {host}, everything else has moved",
-            hint=f"smtpctl queue list --host {host} --queue hold; release or delete them, and drain again",
-        )
     if unread:
         print_error(unread, hint=f"leave {host} on until smtpctl ledger audit agrees: its log is nowhere else")
     click.echo(f"{host} is empty and takes nothing{'' if unread else ': it may be switched off'}")

@@ -11,6 +11,10 @@ from typing import Any
 
 import pytest
 
+from smtpctl.cli.ledger_access import ledger_reader
+from smtpctl.operate.shipped import is_read
+from smtpctl.transport.connection import Target
+from smtpctl.transport.host import Host
 from tests.lab.support import INVENTORY, AppliedFleet
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
@@ -22,6 +26,14 @@ def audit(*options: str) -> tuple[int, dict[str, Any]]:
     done = subprocess.run(command, capture_output=True, text=True, timeout=180)
     assert done.returncode in (0, 1), done.stderr
     return done.returncode, json.loads(done.stdout)
+
+
+def read_to_the_end(applied: AppliedFleet, host: str, patience: float) -> bool:
+    """Whether the ledger has all of a host's log, as a drain asks before the host is switched off."""
+    state = applied.lab.state
+    target = Target(host, applied.lab.addresses[host], 22, "root", state.known_hosts, state.identity)
+    with Host(target, "tester") as connected, ledger_reader(None, INVENTORY) as reader:
+        return is_read(reader, connected, patience)
 
 
 @pytest.fixture
@@ -52,9 +64,11 @@ def test_every_message_is_accounted_for_and_one_that_is_not_is_named(
                 break
             assert time.monotonic() < deadline, "the message never came to a relay"
         assert code == 1
+        assert not read_to_the_end(applied, found["unknown"][0][0], 1.0)
         assert {host for host, _, _ in found["unknown"]} <= set(RELAYS)
     finally:
         for host in RELAYS:
             applied.lab.run(host, ["systemctl", "start", "smtpctl-shipper"])
+    assert [host for host in RELAYS if not read_to_the_end(applied, host, 60.0)] == []
     code, found = audit("--patience", patience)
     assert (code, found["unknown"], found["vanished"]) == (int(bool(lost)), [], lost)

@@ -46,8 +46,8 @@ def _run_stage(steps: Sequence[Step], report: Report) -> list[str]:
             report(action, " ".join(names))
             began = time.time()
             units.act(action, names)
-            if action == "reload" and asks_postfix:
-                complaints.wait_for_reloads(began, [name for name in names if name.startswith("postfix@")])
+            if action == "reload" and (asked := [name for name in names if name.startswith("postfix@")]):
+                complaints.wait_for_reloads(began, asked)
         if action != "reload":
             started += [step["unit"] for step in chosen if not step["oneshot"]]
     return started
