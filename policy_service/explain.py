@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from time import time
 
 from policy_service import pauses
-from policy_service.database import sql
 from policy_service.header_from import objection
 from policy_service.inspect import common, connect, has_database, holds, print_json, print_levels, rows, with_rules
 from policy_service.levels import Level, level
@@ -20,6 +19,7 @@ from policy_service.protocol import POLICY_REQUEST, Request
 from policy_service.rules import HEADER_FROM, RULES, Context, invalid_recipients, quota, ramp
 from policy_service.rules.rule import acted
 from policy_service.ruleset import Credential, Limit, Ruleset
+from policy_service.statements import sql
 
 #: What a limit is counted by -> the option that tells it, where that is not known anyway.
 UNTOLD = {"client": "--client", "provider": "--recipient"}

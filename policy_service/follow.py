@@ -15,9 +15,10 @@ from typing import Any
 import psycopg
 from psycopg.errors import InsufficientPrivilege, UndefinedFunction, UndefinedTable
 
-from policy_service.database import connect, sql
+from policy_service.database import connect
 from policy_service.log import NOTICE, WARNING, log
 from policy_service.standing import Standing
+from policy_service.statements import sql
 from policy_service.wire import Connection
 
 #: Seconds between two looks, and after a failure.

@@ -14,13 +14,13 @@ from psycopg.rows import TupleRow
 
 import policy_service
 from policy_service.batch import Batch
-from policy_service.database import answer_of, parameters, sql
-from policy_service.database import charge_values as values_of
 from policy_service.exchange import Answer, Ask, Exchange, Report
 from policy_service.gcra import SECOND, shape
 from policy_service.key import Key
 from policy_service.loan import LOAN
 from policy_service.memory import Memory, Row
+from policy_service.statements import answer_of, parameters, sql
+from policy_service.statements import charge_values as values_of
 from policy_service.wire import Value, integers_of
 
 if TYPE_CHECKING:
