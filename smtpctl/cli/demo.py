@@ -85,13 +85,17 @@ class Stage:
         return _smtpctl(arguments, show=True)
 
     def journey(self, identity: str, wanted: str) -> dict[str, Any]:
-        """The journey of a message from the ledger, as soon as its outcome is ``wanted``."""
+        """The journey of a message from the ledger, as soon as its outcome is ``wanted``, and submission host and relay
+        have told of it: the logs of hosts come in any order."""
 
         def look() -> dict[str, Any] | None:
             command = ("ledger", "show", identity, "-i", str(self.inventory), "--json")
             answer = _smtpctl(command, show=False, codes=(0, 1))
-            found = json.loads(answer)["journeys"] if answer else []
-            return found[0] if found and found[0]["outcome"] == wanted else None
+            for found in json.loads(answer)["journeys"] if answer else []:
+                submitted = any(message["role"] == "submission" for message in found["messages"])
+                if submitted and found["outcome"] == wanted and _ends(found):
+                    return dict(found)
+            return None
 
         return _wait(look, f"the ledger does not show {identity} as {wanted}")
 
@@ -165,12 +169,16 @@ def _limit(stage: Stage) -> None:
     progress(f"  accepted: {accepted} of {limit.count + 4}; the limit is {limit.count} an hour over both edges")
 
 
+def _ends(journey: dict[str, Any]) -> list[dict[str, Any]]:
+    """A relay's attempts that ended a message, one way or the other."""
+    relayed = [message for message in journey["messages"] if message["role"] == "relay"]
+    return [attempt for message in relayed for attempt in message["deliveries"] if attempt["status"] != "deferred"]
+
+
 def _bounce(stage: Stage) -> None:
     _heading("(c) An unknown user, recorded as a hard bounce")
     identity = stage.send("shop", "orders@shop.test", "nobody@outlook.test", "Your receipt")
-    journey = stage.journey(identity, "bounced")
-    deliveries = [delivery for message in journey["messages"] for delivery in message["deliveries"]]
-    bounced = next(delivery for delivery in deliveries if delivery["status"] == "bounced")
+    bounced = _ends(stage.journey(identity, "bounced"))[0]
     _require(bounced["hardness"] == "hard", f"the ledger calls it {bounced['hardness']!r}, not hard")
     progress(f"  {bounced['provider']}: bounced, hard, {bounced['category']}: {bounced['reply']}")
 
