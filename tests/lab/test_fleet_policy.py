@@ -69,9 +69,16 @@ def database_away(applied: AppliedFleet) -> Iterator[None]:
 
 @pytest.fixture
 def in_use(applied: AppliedFleet) -> None:
-    """The credential's limits are known on both edges, with the reserve that each holds."""
-    with offered(applied, "shop", SENDER, f"before+{uuid.uuid4().hex}@gmail.test", sessions=1) as load:
-        until(lambda: len(load.accepted) >= 10, "nothing is accepted")
+    """The credential's limits are known on both edges, with the reserve that each holds: that of a limit by sender is
+    taken with the sender's first messages there."""
+    before = {edge: metrics(applied, edge) for edge in EDGES}
+
+    def asked(edge: str) -> float:
+        return deltas(before[edge], metrics(applied, edge))[f"{REPLIES}_count"]
+
+    with offered(applied, "shop", SENDER, f"before+{uuid.uuid4().hex}@gmail.test", sessions=1):
+        # Two or three questions a message, so ten messages at each.
+        until(lambda: min(map(asked, EDGES)) >= 30, "an edge is asked nothing")
         time.sleep(1.0)
 
 
