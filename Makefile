@@ -4,6 +4,9 @@ BIN := .venv/bin
 # Real mails and log lines, where somebody has put them beside the checkout; tests that read them skip otherwise.
 export SMTPCTL_CORPORA ?= $(abspath $(wildcard ../shared/corpora))
 
+# Draws the order of the tests, which so is the same each time: what fails in CI fails here.
+SEED ?= 2026
+
 .PHONY: help setup demo check test torture build clean
 
 help: ## List the targets.
@@ -24,8 +27,8 @@ check: setup ## Everything that needs no running server: style, types, layers, d
 	for file in inventory/*.yml; do $(BIN)/smtpctl validate $$file || exit 1; done
 	.ci/vagrantfile
 
-test: setup ## All tests; as root with a lab of six hosts. PYTEST=... adds arguments.
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope $(PYTEST)
+test: setup ## All tests; as root with a lab of six hosts. PYTEST=... adds arguments, SEED=... is another order.
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadscope --randomly-seed $(SEED) $(PYTEST)
 
 bench-%: setup ## Measure an area (apply, policy, ledger) against its peers: a line a figure; 1 when a bound is missed.
 	$(BIN)/python -m tests.bench.$*
