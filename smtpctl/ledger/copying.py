@@ -44,6 +44,7 @@ _delivery_head = struct.Struct("!hiqiqiqiq").pack
 _counts = struct.Struct("!iqiiiiiq").pack
 _NO_DELAYS = NULL * 5
 _MOST_REMEMBERED = 20_000
+_AT = ord("@")
 
 
 class _Remembered(dict[Any, bytes]):
@@ -112,7 +113,7 @@ class RowEncoder:
         (number, at, message, place, recipient, original, route, relay, connection_use, delays, outcome, reply_code,
          reply, queued_as) = row  # fmt: skip
         base = self._base
-        if self._hider is not None and b"@" in reply:
+        if self._hider is not None and _AT in reply:
             reply = self._hider.text(reply)
         return b"".join(
             (

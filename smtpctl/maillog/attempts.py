@@ -10,9 +10,11 @@ read from the left, each field up to its known successor, and the reply is whate
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Generic, TypeVar
 
-from smtpctl.maillog.listener import Listener, Origin
+from smtpctl.maillog.listener import Ending, Hop, Listener, Origin, Timing
 from smtpctl.model.deliveries import Delays, Relay, new_tuple
 
 #: recipient, original recipient, relay, conn_use, delay, delays, tls, dsn, status, reply
@@ -24,35 +26,110 @@ _FIELDS = re.compile(
     rb"(?:, tls=([^,\s]+))?, dsn=([\d.]+)(?:, status=(\S+)(?: \((.*))?)?",
     re.S,
 )
-#: An ordinary line: no quotes, nothing in the addresses that could be taken for a field.
-_USUAL = re.compile(
-    rb"to=<([^\">]*)>(?:, orig_to=<([^\">]*)>)?, relay=([^,]*)(?:, conn_use=(\d+))?, delay=([^,]*), delays=([^,]*)"
-    rb"(?:, tls=([^,]*))?, dsn=([^,]*), status=([^ ]*) \((.*)\)",
-    re.S,
-)
+# The three parts of an ordinary line after its addresses. Commas separate fields, so no field holds one; but the reply.
+_HOP = re.compile(rb"([^,]+)(?:, conn_use=(\d+))?", re.S)
+_TIMING = re.compile(rb"([^,]*), delays=([^,]*)(?:, tls=([^,]*))?", re.S)
+_ENDING = re.compile(rb"([^,]*), status=([^ ]*) \((.*)\)", re.S)
+# Whether bytes hold a byte is asked by its number: asked by bytes of it, Python tries a number first, and raises.
+_QUOTE, _CLOSING = b'">'
+#: Parts that are remembered, of each kind.
+_MOST_PARTS = 16_384
+Part = TypeVar("Part")
 #: An address between brackets: with a quoted local part, which may hold anything, or without quotes.
 _RECIPIENT = re.compile(rb'to=<("(?:[^"\\]|\\.)*"@[^>]*|[^">]*)>')
 _ORIGINAL = re.compile(rb', orig_to=<("(?:[^"\\]|\\.)*"(?:@[^>]*)?|[^">]*)>')
 
 
+class _Parts(dict[bytes, Part | None], Generic[Part]):
+    """What parts of one kind say. None: not of the usual form. Forgets everything when it has grown large."""
+
+    def __init__(self, read: Callable[[bytes], Part | None]) -> None:
+        super().__init__()
+        self._read = read
+
+    def __missing__(self, text: bytes) -> Part | None:
+        part = self._read(text)
+        if part is not None:
+            if len(self) >= _MOST_PARTS:
+                self.clear()
+            self[text] = part
+        return part
+
+
 class AttemptReader:
-    """Tells a listener of attempts."""
+    """Tells a listener of attempts.
+
+    Of an ordinary line most is what many lines say: where it went, how long that took, how it ended. Each of these
+    parts is read once and remembered, so such a line is cut in four, and only its recipient is its own.
+    """
 
     def __init__(self, listener: Listener) -> None:
         self._tell = listener.attempted
-        self._usual = _USUAL.fullmatch
+        self._hops = _Parts(_read_hop)
+        self._timings = _Parts(_read_timing)
+        self._endings = _Parts(_read_ending)
 
     def read(self, at: int, origin: Origin, queue_id: bytes, text: bytes) -> bool:
         """Tell of the attempt in ``text``. False when it is none (no ``to=``), or the recipient itself is cut."""
-        match = self._usual(text)
-        if match is not None:
-            recipient, original, relay, use, delay, delays, tls, dsn, status, reply = match.groups()
-            self._tell(at, origin, queue_id, recipient, original, relay, use, delay, delays, tls, dsn, status, reply)
-            return True
+        before, _, how = text.partition(b", dsn=")
+        way, _, when = before.partition(b", delay=")
+        addresses, _, where = way.partition(b">, relay=")
+        hop, timing, ending = self._hops[where], self._timings[when], self._endings[how]
+        if hop and timing and ending and addresses[:4] == b"to=<" and _QUOTE not in addresses:
+            recipient = addresses[4:]
+            if _CLOSING not in recipient:
+                self._tell(at, origin, queue_id, recipient, None, hop, timing, ending)
+                return True
+            recipient, found, original = recipient.partition(b">, orig_to=<")
+            if found and _CLOSING not in recipient and _CLOSING not in original:
+                self._tell(at, origin, queue_id, recipient, original, hop, timing, ending)
+                return True
+        return self._read_unusual(at, origin, queue_id, text)
+
+    def _read_unusual(self, at: int, origin: Origin, queue_id: bytes, text: bytes) -> bool:
         attempt = (_read_named(text) or _read_carefully(text)) if text[:3] == b"to=" else None
-        if attempt is not None:
-            self._tell(at, origin, queue_id, *attempt)
-        return attempt is not None
+        if attempt is None:
+            return False
+        recipient, original, relay, use, delay, delays, tls, dsn, status, reply = attempt
+        hop, timing, ending = hop_of(relay, use), timing_of(delay, delays, tls), ending_of(dsn, status, reply)
+        self._tell(at, origin, queue_id, recipient, original, hop, timing, ending)
+        return True
+
+
+def _read_hop(text: bytes) -> Hop | None:
+    match = _HOP.fullmatch(text)
+    return match and hop_of(*match.groups())
+
+
+def _read_timing(text: bytes) -> Timing | None:
+    match = _TIMING.fullmatch(text)
+    return match and timing_of(*match.groups())
+
+
+def _read_ending(text: bytes) -> Ending | None:
+    match = _ENDING.fullmatch(text)
+    return match and ending_of(*match.groups())
+
+
+def hop_of(relay: bytes, connection_use: bytes | None) -> Hop:
+    """What is after ``relay=`` and ``conn_use=``."""
+    return Hop(relay, connection_use, read_relay(relay), None if connection_use is None else int(connection_use[:9]))
+
+
+def timing_of(delay: bytes, delays: bytes, tls: bytes | None) -> Timing:
+    """What is after ``delay=``, ``delays=`` and ``tls=``."""
+    return Timing(delay, delays, tls, read_delays(delay, delays))
+
+
+def ending_of(dsn: bytes, status: bytes, reply: bytes) -> Ending:
+    """What is after ``dsn=`` and ``status=``, and between brackets."""
+    next_id = copy = None
+    if status == b"sent":
+        if reply.find(b"queued as ") >= 0:
+            next_id = queued_as(reply)
+        elif reply[:13] == b"forwarded as ":
+            copy = forwarded_as(reply)
+    return Ending(dsn, status, reply, reply_code(reply), next_id, copy)
 
 
 def _read_named(text: bytes) -> Attempt | None:
@@ -120,10 +197,7 @@ def _read_cut(text: bytes) -> Attempt | None:
 #: Longer than any message waits, short enough for any column.
 _LONGEST = 1e9
 
-# Few relays and few delays stand in many lines: what they mean is remembered.
 
-
-@lru_cache(maxsize=16_384)
 def read_delays(total: bytes, parts: bytes) -> Delays | None:
     """``delay=`` and ``delays=a/b/c/d``, in seconds; None when they are cut."""
     try:

@@ -266,14 +266,14 @@ class Entries:
                 self.end(entry, entry.started_at + ABANDONED, b"aborted")
 
     def _forget(self, moment: int) -> None:
-        ended = self._ended
+        ended, by_id = self._ended, self.by_id
         while ended and moment - (ended[0].ended_at or 0) > LATE:
             entry = ended.popleft()
-            twin = (entry.instance, entry.queue_id)
-            if self.by_id.get(entry.queue_id) is entry:
-                del self.by_id[entry.queue_id]
-            elif self._twins.get(twin) is entry:
-                del self._twins[twin]
+            queue_id = entry.queue_id
+            if by_id.get(queue_id) is entry:
+                del by_id[queue_id]
+            elif self._twins.get((entry.instance, queue_id)) is entry:
+                del self._twins[entry.instance, queue_id]
 
     def _place(self, instance: bytes) -> Place:
         known = self._labels.instance(instance)

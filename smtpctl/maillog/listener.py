@@ -8,7 +8,10 @@ a moment in microseconds (``model.deliveries``), ``origin`` says who wrote the l
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
+
+from smtpctl.model.deliveries import Client, Delays, Relay
 
 
 class Origin:
@@ -25,6 +28,52 @@ class Origin:
         #: What stands between the two, else the daemon: for a delivery agent the transport.
         self.service = b"/".join(parts[1:-1]) or self.daemon
         self.pid = pid
+
+
+# Parts of lines, as logged and as values. Many lines share one, so they are told by the object.
+
+
+@dataclass(slots=True, eq=False)
+class Peer:
+    """Who hands a message in: ``client=NAME[ADDRESS][:PORT]``. ``more`` is what stands after it: sasl_method,
+    sasl_username, sasl_sender, orig_queue_id, orig_client."""
+
+    client: Client
+    port: bytes
+    more: Mapping[bytes, bytes]
+
+
+@dataclass(slots=True, eq=False)
+class Hop:
+    """Where an attempt went: ``relay=`` and ``conn_use=``."""
+
+    text: bytes
+    use: bytes | None
+    relay: Relay
+    connection_use: int | None
+
+
+@dataclass(slots=True, eq=False)
+class Timing:
+    """What it took: ``delay=``, ``delays=``; and ``tls=``, which stands among them."""
+
+    delay: bytes
+    parts: bytes
+    tls: bytes | None
+    delays: Delays | None
+
+
+@dataclass(slots=True, eq=False)
+class Ending:
+    """How it ended: ``dsn=``, ``status=`` (empty when the line was cut before it), and the reply with what it says: its
+    code, the queue id that the next hop gave, or that of the copy that local(8) made."""
+
+    dsn: bytes
+    status: bytes
+    reply: bytes
+    reply_code: int | None
+    queued_as: bytes | None
+    forwarded_as: bytes | None
 
 
 class Decision(NamedTuple):
@@ -53,18 +102,12 @@ class Listener(Protocol):
     #: message.
     wants_sessions: bool
 
-    def accepted(
-        self,
-        at: int,
-        origin: Origin,
-        queue_id: bytes,
-        client_name: bytes,
-        client_address: bytes,
-        client_port: bytes,
-        more: Mapping[bytes, bytes],
-    ) -> None:
-        """smtpd(8): ``client=``. A message begins; the recipients and the content are still to come. ``more`` may hold
-        sasl_method, sasl_username, sasl_sender, orig_queue_id and orig_client."""
+    def accepted(self, at: int, origin: Origin, queue_id: bytes, peer: Peer) -> None:
+        """smtpd(8): ``client=``. A message begins; the recipients and the content are still to come."""
+
+    def hung_up(self, origin: Origin) -> bool:
+        """smtpd(8): ``disconnect from``. Whether it matters when; then ``disconnected`` follows. Asked only of who
+        does not want sessions."""
 
     def disconnected(self, at: int, origin: Origin, text: bytes) -> None:
         """smtpd(8): ``disconnect from``. The session is over."""
@@ -87,16 +130,11 @@ class Listener(Protocol):
         queue_id: bytes,
         recipient: bytes,
         original_recipient: bytes | None,
-        relay: bytes,
-        connection_use: bytes | None,
-        delay: bytes,
-        delays: bytes,
-        tls: bytes | None,
-        dsn: bytes,
-        status: bytes,
-        reply: bytes,
+        hop: Hop,
+        timing: Timing,
+        ending: Ending,
     ) -> None:
-        """A delivery agent's report on one recipient (``to=``). ``status`` is empty when the line was cut before it."""
+        """A delivery agent's report on one recipient (``to=``)."""
 
     def expired(self, at: int, origin: Origin, queue_id: bytes, sender: bytes, status: bytes) -> None:
         """qmgr(8): ``status=expired`` or ``force-expired``, returned to sender."""

@@ -14,7 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from smtpctl.maillog import phrases
 from smtpctl.maillog.attempts import AttemptReader
 from smtpctl.maillog.decisions import ACTIONS, read_decision
-from smtpctl.maillog.listener import Listener, Origin
+from smtpctl.maillog.listener import Listener, Origin, Peer
+from smtpctl.model.deliveries import Client
 
 #: (moment, origin, queue id, text after it) -> whether the line was understood.
 Reader = Callable[[int, Origin, bytes, bytes], bool]
@@ -26,11 +27,18 @@ _QUEUE_ID = re.compile(
 )
 #: What stands before a colon in place of a queue id.
 NOT_QUEUE_IDS = frozenset((b"NOQUEUE", b"warning", b"fatal", b"panic", b"error", b"info", b"debug"))
+LONGEST_OF_THESE = 7
 #: How a line of the queue manager ends, and how many recipients that says: most messages have few.
 _ACTIVE = {b"%d (queue active)" % recipients: recipients for recipients in range(1000)}
 _MOST_DIGITS = 18
-_NOTIFICATION = re.compile(rb"(sender|postmaster) (non-delivery|delay|delivery status) notification: (\w+)")
-_NOTIFICATION_KINDS = {b"non-delivery": b"bounce", b"delay": b"delay", b"delivery status": b"success"}
+_NOTIFICATIONS = {
+    b"sender non-delivery notification": b"bounce",
+    b"sender delay notification": b"delay",
+    b"sender delivery status notification": b"success",
+    b"postmaster non-delivery notification": b"postmaster",
+    b"postmaster delay notification": b"postmaster",
+    b"postmaster delivery status notification": b"postmaster",
+}
 _HANDED_IN = re.compile(rb"uid=(\d+) from=<(.*?)>(?: orig_id=(\w+))?", re.S)
 #: A user name may hold anything, so a field ends where a later one begins.
 _MORE = re.compile(
@@ -43,12 +51,10 @@ _MORE = re.compile(
 _REPEATED = re.compile(rb"message repeated (\d+) times: \[ ?(.*)\]", re.S)
 _MOST_REPEATED = 100_000
 #: On a fleet that sends under TLS every other line is one of these.
-_TLS_ESTABLISHED = frozenset((b"Anonymous TLS", b"Untrusted TLS", b"Trusted TLS c", b"Verified TLS "))
-_MOST_CLIENTS = 20_000
+TLS_ESTABLISHED = frozenset((b"Anonymous TLS", b"Untrusted TLS", b"Trusted TLS c", b"Verified TLS "))
+_MOST_PEERS = 20_000
 _CHANGES = (b"requeued", b"placed on hold", b"released from hold", b"expired")
 _CLOSING = ord(">")
-#: name, address, port, and what else the line says
-_Client = tuple[bytes, bytes, bytes, Mapping[bytes, bytes]]
 _NO_MORE: Mapping[bytes, bytes] = {}
 
 
@@ -63,7 +69,7 @@ class PostfixReader:
     def __init__(self, listener: Listener) -> None:
         self._tell = listener
         self._skips_sessions = not listener.wants_sessions
-        self._clients: dict[bytes, _Client] = {}
+        self._peers: dict[bytes, Peer] = {}
         #: By the first three bytes after the queue id.
         self._by_beginning: Mapping[bytes, Reader] = {
             **{action[:3]: self._decided for action in ACTIONS},
@@ -110,7 +116,7 @@ class PostfixReader:
 
     def rare(self, at: int, origin: Origin, text: bytes) -> None:
         """Decisions before the queue, everything in the table of phrases, and what is not understood."""
-        if text[:13] in _TLS_ESTABLISHED:
+        if text[:13] in TLS_ESTABLISHED:
             if not self._skips_sessions:
                 self._tell.phrased(at, origin, "tls", None, text)
             return
@@ -160,17 +166,16 @@ class PostfixReader:
     # One reader a kind of line
 
     def _accepted(self, at: int, origin: Origin, queue_id: bytes, rest: bytes) -> bool:
-        client = self._clients.get(rest) or self._read_client(rest)
-        if client is None:
+        peer = self._peers.get(rest) or self._read_peer(rest)
+        if peer is None:
             return self._rarer(at, origin, queue_id, rest)
-        name, address, port, more = client
-        self._tell.accepted(at, origin, queue_id, name, address, port, more)
+        self._tell.accepted(at, origin, queue_id, peer)
         return True
 
-    def _read_client(self, rest: bytes) -> _Client | None:
+    def _read_peer(self, rest: bytes) -> Peer | None:
         """``client=name[address][:port]`` and what stands after it. The same few clients come again and again."""
-        name, _, peer = rest.partition(b"[")
-        address, bracket, tail = peer.partition(b"]")
+        name, _, place = rest.partition(b"[")
+        address, bracket, tail = place.partition(b"]")
         if not bracket or name[:7] != b"client=":
             return None
         port, comma, _ = tail.partition(b", ")
@@ -180,10 +185,11 @@ class PostfixReader:
             if match is None:
                 return None
             more = {key.encode(): value for key, value in match.groupdict().items() if value is not None}
-        if len(self._clients) > _MOST_CLIENTS:
-            self._clients.clear()
-        client = self._clients[rest] = name[7:], address, port[1:], more
-        return client
+        if len(self._peers) > _MOST_PEERS:
+            self._peers.clear()
+        client = Client(name[7:], address, more.get(b"sasl_username"))
+        peer = self._peers[rest] = Peer(client, port[1:], more)
+        return peer
 
     def _identified(self, at: int, origin: Origin, queue_id: bytes, rest: bytes) -> bool:
         if rest[:12] == b"message-id=<" and rest[-1] == _CLOSING:
@@ -240,11 +246,12 @@ class PostfixReader:
         return bool(found)
 
     def _notified(self, at: int, origin: Origin, queue_id: bytes, rest: bytes) -> bool:
-        match = _NOTIFICATION.fullmatch(rest)
-        if match is not None:
-            kind = b"postmaster" if match[1] == b"postmaster" else _NOTIFICATION_KINDS[match[2]]
-            self._tell.notified(at, origin, queue_id, kind, match[3])
-        return match is not None
+        what, _, child = rest.partition(b": ")
+        kind = _NOTIFICATIONS.get(what)
+        if kind is None or not child.isalnum():
+            return False
+        self._tell.notified(at, origin, queue_id, kind, child)
+        return True
 
     def _picked_up(self, at: int, origin: Origin, queue_id: bytes, rest: bytes) -> bool:
         match = _HANDED_IN.fullmatch(rest)

@@ -15,15 +15,13 @@ from datetime import UTC, tzinfo
 
 from smtpctl.maillog.listener import Listener, Origin
 from smtpctl.maillog.others import OthersReader
-from smtpctl.maillog.postfix import NOT_QUEUE_IDS, PostfixReader, Reader
+from smtpctl.maillog.postfix import LONGEST_OF_THESE, NOT_QUEUE_IDS, TLS_ESTABLISHED, PostfixReader, Reader
 from smtpctl.maillog.stamps import Stamps
 
 #: So many bytes are taken apart at once: what processors keep near.
-_BLOCK = 256 * 1024
-#: Of an RFC 3339 stamp: up to its second, and the six digits after the point by threes.
-_unpack = struct.Struct("19sx3s3s").unpack_from
-_MILLISECONDS = {b"%03d" % number: number * 1000 for number in range(1000)}
-_MICROSECONDS = {b"%03d" % number: number for number in range(1000)}
+_BLOCK = 32 * 1024
+#: Of an RFC 3339 stamp: up to its second, and the six digits after the point.
+_unpack = struct.Struct("19sx6s").unpack_from
 _HEAD = re.compile(rb" ?(?P<host>\S+) (?P<tag>[^\s\[\]]+?)(?:\[(?P<pid>\d+)\])?: ?")
 #: RFC 5424: ``host app procid msgid structured-data text``.
 _HEAD_5424 = re.compile(rb" (?P<host>\S+) (?P<tag>\S+) (?P<pid>\d+|-) \S+ (?:-|\[.*?\]) (?:\xef\xbb\xbf)?")
@@ -64,7 +62,7 @@ class LogReader:
         return sum(map(self._read_block, _blocks(data)))
 
     def _read_block(self, lines: list[bytes]) -> int:
-        heads, seconds, milliseconds, microseconds = self._heads, self._seconds, _MILLISECONDS, _MICROSECONDS
+        heads, seconds, hung_up = self._heads, self._seconds, self._listener.hung_up
         at, skipping = self.last, self._skipping
         second_text, second = b"\n", 0
         for line in lines:
@@ -74,30 +72,34 @@ class LogReader:
             known = heads.get(head[26:])
             try:
                 if known is not None:
-                    if count == 2 and skipping and parts[1][:13] == b"connect from ":
-                        continue
                     ahead, origin, readers, plain, rare = known
-                    stamp, thousands, ones = _unpack(head)
+                    if count == 2 and skipping:
+                        beginning = parts[1][:13]
+                        if beginning == b"connect from " or (beginning == b"disconnect fr" and not hung_up(origin)):
+                            continue
+                    stamp, fraction = _unpack(head)
                     if stamp != second_text:
                         second = seconds[stamp]
                         second_text = stamp
-                    at = second + (milliseconds[thousands] + microseconds[ones])  # small numbers first: they are cheap
+                    at = second + int(fraction if fraction.isdigit() else b"")
                     if ahead:
                         at -= ahead
                 else:
                     _, origin, readers, plain, rare = heads[head[15:]]
                     at = seconds[head[:15]]
-            except KeyError:
+            except (KeyError, ValueError):
                 self.last = at
                 at = self._read_unfamiliar(line)
                 second_text = b"\n"
                 continue
             if count == 3:
                 _, queue_id, rest = parts
-                if (
+                if not queue_id.isalnum():
+                    if not skipping or queue_id[:13] not in TLS_ESTABLISHED:
+                        rare(at, origin, queue_id + b": " + rest)
+                elif (
                     not rest
-                    or queue_id in NOT_QUEUE_IDS
-                    or not queue_id.isalnum()
+                    or (len(queue_id) <= LONGEST_OF_THESE and queue_id in NOT_QUEUE_IDS)
                     or not readers[rest[0]](at, origin, queue_id, rest)
                 ):
                     rare(at, origin, queue_id + b": " + rest)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from smtpctl.maillog import others, phrases
-from smtpctl.maillog.listener import Decision, Origin
+from smtpctl.maillog.listener import Decision, Ending, Hop, Origin, Peer, Timing
 
 Value = bytes | int | bool
 
@@ -29,27 +29,21 @@ class Recorder:
     def __init__(self) -> None:
         self.said: list[Said] = []
 
-    def accepted(
-        self,
-        at: int,
-        origin: Origin,
-        queue_id: bytes,
-        client_name: bytes,
-        client_address: bytes,
-        client_port: bytes,
-        more: Mapping[bytes, bytes],
-    ) -> None:
-        named = {name.decode(): value for name, value in more.items()}
+    def accepted(self, at: int, origin: Origin, queue_id: bytes, peer: Peer) -> None:
+        named = {name.decode(): value for name, value in peer.more.items()}
         self._note(
             at,
             origin,
             "accepted",
             queue_id,
-            client_name=client_name,
-            client_address=client_address,
-            client_port=client_port or None,
+            client_name=peer.client.name,
+            client_address=peer.client.address,
+            client_port=peer.port or None,
             **named,
         )
+
+    def hung_up(self, origin: Origin) -> bool:
+        return True
 
     def disconnected(self, at: int, origin: Origin, text: bytes) -> None:
         self._note(at, origin, "disconnect", None, **phrases.fields_of(text))
@@ -72,14 +66,9 @@ class Recorder:
         queue_id: bytes,
         recipient: bytes,
         original_recipient: bytes | None,
-        relay: bytes,
-        connection_use: bytes | None,
-        delay: bytes,
-        delays: bytes,
-        tls: bytes | None,
-        dsn: bytes,
-        status: bytes,
-        reply: bytes,
+        hop: Hop,
+        timing: Timing,
+        ending: Ending,
     ) -> None:
         self._note(
             at,
@@ -88,14 +77,14 @@ class Recorder:
             queue_id,
             recipient=recipient,
             original_recipient=original_recipient,
-            relay=relay,
-            connection_use=connection_use,
-            delay=delay,
-            delays=delays,
-            tls=tls,
-            dsn=dsn,
-            status=status,
-            reply=reply,
+            relay=hop.text,
+            connection_use=hop.use,
+            delay=timing.delay,
+            delays=timing.parts,
+            tls=timing.tls,
+            dsn=ending.dsn,
+            status=ending.status,
+            reply=ending.reply,
         )
 
     def expired(self, at: int, origin: Origin, queue_id: bytes, sender: bytes, status: bytes) -> None:

@@ -46,8 +46,11 @@ class Stamps:
         self.is_ambiguous = False
         match = _RFC3339.match(line, start)
         if match:
-            fraction = match[2] or b""
-            return self.second(match[1], match[3]) + _microseconds(fraction), match.end()
+            try:
+                second = self.second(match[1], match[3])
+            except ValueError:  # digits where they belong, but no time: 29 o'clock
+                return None
+            return second + _microseconds(match[2] or b""), match.end()
         match = _BSD.match(line, start)
         month = month_of(match[2]) if match else None
         if match and month:

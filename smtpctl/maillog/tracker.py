@@ -13,13 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
-from smtpctl.maillog.attempts import REPLY_CODES, forwarded_as, queued_as, read_delays, read_relay, reply_code
 from smtpctl.maillog.entries import Entries, Entry
 from smtpctl.maillog.events import Events
 from smtpctl.maillog.labels import Labels
-from smtpctl.maillog.listener import Decision, Origin
+from smtpctl.maillog.listener import Decision, Ending, Hop, Origin, Peer, Timing
 from smtpctl.model.deliveries import (
-    Client,
     Delivery,
     Outcome,
     Place,
@@ -36,6 +34,8 @@ Classify = Callable[[bytes, bytes, bytes | None], Verdict]
 _BEGUN = (b"smtp", b"local")
 _MOST_ROUTES = 50_000
 _MOST_SESSIONS = 50_000
+#: Replies are long, and remembered where they are read too.
+_MOST_FAILURES = 4_096
 #: Bytes; an index has no room for more than about 2,700, and three of them may stand for one that was no UTF-8.
 _LONGEST_MESSAGE_ID = 900
 
@@ -79,6 +79,7 @@ class Tracker(Events):
         self._discarding: set[Origin] = set()
         self._routes: dict[tuple[bytes, bytes, bytes], Route] = {}
         self._sent: dict[tuple[bytes, bytes | None], Outcome] = {}
+        self._failed: dict[tuple[Ending, bytes | None, bytes | None], Outcome] = {}
         for message in sorted(open_messages, key=lambda message: (message.started_at, message.id)):
             self._restore(message)
 
@@ -109,16 +110,7 @@ class Tracker(Events):
 
     # Beginnings
 
-    def accepted(
-        self,
-        at: int,
-        origin: Origin,
-        queue_id: bytes,
-        client_name: bytes,
-        client_address: bytes,
-        client_port: bytes,
-        more: Mapping[bytes, bytes],
-    ) -> None:
+    def accepted(self, at: int, origin: Origin, queue_id: bytes, peer: Peer) -> None:
         entries = self._entries
         entry = self._by_id.get(queue_id) and entries.latest(origin.instance, queue_id)
         if entry is None or entry.ended_at is not None or entry.origin in _BEGUN or entry.activations > 1:
@@ -135,9 +127,9 @@ class Tracker(Events):
             self._discarding.remove(origin)
             self._discard(entry, at)
         entry.origin = b"smtp"
-        entry.client = new_tuple(Client, (client_name, client_address, more.get(b"sasl_username")))
-        if more:
-            self._accepted_with(at, entry, more)
+        entry.client = peer.client
+        if peer.more:
+            self._accepted_with(at, entry, peer.more)
 
     def _accepted_with(self, at: int, entry: Entry, more: Mapping[bytes, bytes]) -> None:
         stream = self._labels.streams.get(more.get(b"sasl_username", b""))
@@ -145,6 +137,13 @@ class Tracker(Events):
             entry.place = entry.place._replace(stream=stream)
         if b"orig_queue_id" in more:
             self._adopt(entry, self._entries.anywhere(at, more[b"orig_queue_id"]), b"filter")
+
+    def hung_up(self, origin: Origin) -> bool:
+        entry = self._sessions.get(origin)
+        if (entry is not None and not entry.identified) or self._discarding:
+            return True
+        self._sessions.pop(origin, None)
+        return False
 
     def disconnected(self, at: int, origin: Origin, text: bytes) -> None:
         entry = self._sessions.pop(origin, None)
@@ -230,14 +229,9 @@ class Tracker(Events):
         queue_id: bytes,
         recipient: bytes,
         original_recipient: bytes | None,
-        relay: bytes,
-        connection_use: bytes | None,
-        delay: bytes,
-        delays: bytes,
-        tls: bytes | None,
-        dsn: bytes,
-        status: bytes,
-        reply: bytes,
+        hop: Hop,
+        timing: Timing,
+        ending: Ending,
     ) -> None:
         entries = self._entries
         entry = self._by_id.get(queue_id)
@@ -245,15 +239,13 @@ class Tracker(Events):
             entry = entries.named(at, origin.instance, queue_id) or entries.begin(at, origin.instance, queue_id)
         key = (entry.instance, origin.service, recipient.rpartition(b"@")[2])
         route = self._routes.get(key) or self._route(key)
-        next_id = None
-        if status != b"sent":
-            outcome = Outcome(status or b"unknown", dsn, tls, self._classify(dsn, reply, route.provider))
-        else:
+        dsn, tls = ending.dsn, timing.tls
+        if ending.status == b"sent":
             outcome = self._sent.get((dsn, tls)) or self._success(dsn, tls)
-            if b"queued as " in reply:
-                next_id = queued_as(reply)
-            elif reply[:13] == b"forwarded as ":
-                self._adopt_copy(at, entry, reply)
+            if ending.forwarded_as is not None:
+                self._adopt(self._child(at, entry.instance, ending.forwarded_as), entry, b"forward")
+        else:
+            outcome = self._failed.get((ending, tls, route.provider)) or self._failure(ending, tls, route.provider)
         number = entries.next_row
         entries.next_row = number + 1
         self._rows.deliveries.append(
@@ -267,13 +259,13 @@ class Tracker(Events):
                     recipient,
                     original_recipient,
                     route,
-                    read_relay(relay),
-                    None if connection_use is None else int(connection_use[:9]),
-                    read_delays(delay, delays),
+                    hop.relay,
+                    hop.connection_use,
+                    timing.delays,
                     outcome,
-                    REPLY_CODES.get(reply[:4]) or reply_code(reply),
-                    reply,
-                    next_id,
+                    ending.reply_code,
+                    ending.reply,
+                    ending.queued_as,
                 ),
             )
         )
@@ -282,6 +274,14 @@ class Tracker(Events):
         if len(self._sent) > _MOST_ROUTES:
             self._sent.clear()
         outcome = self._sent[dsn, tls] = Outcome(b"sent", dsn, tls, None)
+        return outcome
+
+    def _failure(self, ending: Ending, tls: bytes | None, provider: bytes | None) -> Outcome:
+        if len(self._failed) > _MOST_FAILURES:
+            self._failed.clear()
+        verdict = self._classify(ending.dsn, ending.reply, provider)
+        outcome = Outcome(ending.status or b"unknown", ending.dsn, tls, verdict)
+        self._failed[ending, tls, provider] = outcome
         return outcome
 
     def _route(self, key: tuple[bytes, bytes, bytes]) -> Route:
@@ -302,11 +302,6 @@ class Tracker(Events):
     def notified(self, at: int, origin: Origin, queue_id: bytes, kind: bytes, child: bytes) -> None:
         parent = self._entries.about(at, origin.instance, queue_id)
         self._adopt(self._child(at, parent.instance, child), parent, kind)
-
-    def _adopt_copy(self, at: int, parent: Entry, reply: bytes) -> None:
-        queue_id = forwarded_as(reply)
-        if queue_id is not None:
-            self._adopt(self._child(at, parent.instance, queue_id), parent, b"forward")
 
     def _child(self, at: int, instance: bytes, queue_id: bytes) -> Entry:
         """The message that a parent's line names: seen already (it may even be gone), or about to come."""

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from smtpctl.maillog.listener import Decision, Origin
+from smtpctl.maillog.listener import Decision, Ending, Hop, Origin, Peer, Timing
 from smtpctl.model.deliveries import datetime_of
 
 #: Recipients that are asked about one by one; of more the number counts.
@@ -42,18 +42,9 @@ class Submissions:
         self.messages: list[Sent] = []
         self._open: dict[tuple[bytes, bytes], Sent] = {}
 
-    def accepted(
-        self,
-        at: int,
-        origin: Origin,
-        queue_id: bytes,
-        client_name: bytes,
-        client_address: bytes,
-        client_port: bytes,
-        more: Mapping[bytes, bytes],
-    ) -> None:
-        if credential := more.get(b"sasl_username"):
-            self._open[origin.instance, queue_id] = Sent(at, credential, client_address)
+    def accepted(self, at: int, origin: Origin, queue_id: bytes, peer: Peer) -> None:
+        if credential := peer.client.credential:
+            self._open[origin.instance, queue_id] = Sent(at, credential, peer.client.address or b"")
 
     def activated(self, at: int, origin: Origin, queue_id: bytes, sender: bytes, size: int, recipients: int) -> None:
         message = self._open.get((origin.instance, queue_id))
@@ -68,14 +59,9 @@ class Submissions:
         queue_id: bytes,
         recipient: bytes,
         original_recipient: bytes | None,
-        relay: bytes,
-        connection_use: bytes | None,
-        delay: bytes,
-        delays: bytes,
-        tls: bytes | None,
-        dsn: bytes,
-        status: bytes,
-        reply: bytes,
+        hop: Hop,
+        timing: Timing,
+        ending: Ending,
     ) -> None:
         message = self._open.get((origin.instance, queue_id))
         if message is not None and len(message.recipients) < MOST_RECIPIENTS:
@@ -83,6 +69,9 @@ class Submissions:
 
     def removed(self, at: int, origin: Origin, queue_id: bytes, how: bytes) -> None:
         self._open.pop((origin.instance, queue_id), None)
+
+    def hung_up(self, origin: Origin) -> bool:
+        return False
 
     def disconnected(self, at: int, origin: Origin, text: bytes) -> None: ...
 

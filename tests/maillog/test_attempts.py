@@ -96,6 +96,14 @@ def test_an_attempt_is_read_field_by_field(say: Say, text: str, expected: dict[s
     assert {name: said.fields.get(name) for name in expected} == expected
 
 
+def test_parts_that_other_lines_had_too_change_nothing(read_lines: Callable[[str], list[Said]]) -> None:
+    expected = [*GOOD.items(), *HOSTILE.items(), *CUT.items()] * 2
+    head = "2026-11-21T22:08:53.240556+00:00 mx1 postfix/smtp[524]: 4jX5vT1sY3zJk9D: "
+    said = read_lines("".join(f"{head}{text}\n" for text, _ in expected))
+    for one, (text, fields) in zip(said, expected, strict=True):
+        assert {name: one.fields.get(name) for name in fields} == fields, text
+
+
 @pytest.mark.parametrize("text", ["to=<56597@con", "to=<", "to="])
 def test_a_line_that_is_cut_inside_the_recipient_names_no_recipient(say: Say, text: str) -> None:
     assert say(f"4jX5vT1sY3zJk9D: {text}").event == "cut"

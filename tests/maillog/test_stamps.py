@@ -47,7 +47,19 @@ def test_a_stamp_is_read(line: str, expected: datetime) -> None:
     assert line.encode()[found[1] :] == b" h x"
 
 
-@pytest.mark.parametrize("line", ["", "no stamp here", "Ωπα 15 12:20:28 h x", "2026-11-21", "Foo 21 22:10:08 h x"])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "no stamp here",
+        "Ωπα 15 12:20:28 h x",
+        "2026-11-21",
+        "Foo 21 22:10:08 h x",
+        "2026-11-21T29:08:53.240556+00:00 h x",
+        "2026-11-31T22:08:53Z h x",
+        "2026-11-21T22:08:53+99:00 h x",
+    ],
+)
 def test_what_is_no_stamp_is_none(line: str) -> None:
     assert Stamps(REFERENCE).read(line.encode()) is None
 

@@ -11,6 +11,7 @@ from smtpctl.model.deliveries import Hardness, Verdict
 
 #: Bytes of a reply that are looked at; a character has four at most.
 _MOST = 4 * MAX_WORDS
+_AT = ord("@")
 _ADDRESS = re.compile(rb"<[^<>@]*@[^<>]*>")
 #: What may be the id of a message or session. Providers' own codes are shorter, or hold an underscore.
 _MAYBE_ID = re.compile(rb"(?<![0-9A-Za-z_])[0-9A-Za-z]{11,}(?![0-9A-Za-z_])")
@@ -21,7 +22,7 @@ def classify(dsn: bytes, reply: bytes, provider: bytes | None) -> Verdict:
     server it went to, if that is known. Judging takes long, so replies that differ only in addresses and ids are judged
     once."""
     said = reply[:_MOST]
-    return _verdict(dsn, _ADDRESS.sub(b"<x@x>", said) if b"@" in said else said, provider)
+    return _verdict(dsn, _ADDRESS.sub(b"<x@x>", said) if _AT in said else said, provider)
 
 
 @lru_cache(maxsize=4096)
