@@ -69,6 +69,7 @@ _TABLE: tuple[tuple[str, bytes], ...] = (
         rb"SASL authentication failed; (?:server|cannot authenticate to server) " + _PEER + rb".*?: (?P<reply>.*)",
     ),
     ("workaround", rb"enabling PIX workarounds: (?P<what>.*?) for " + _PEER),
+    ("keywords", rb"discarding EHLO keywords: (?P<keywords>.*)"),
     ("rewritten", rb"replacing server reply \"(?P<before>.*)\" with \"(?P<reply>.*)\""),
     ("rewritten", rb"breaking line > (?P<bytes>\d+) bytes with <CR><LF>SPACE"),
     ("rewritten", rb"(?P<before>\S+) asciified to (?P<name>\S+)"),
