@@ -40,6 +40,9 @@ _MEANT = {
     "retry": ("incoming", "active", "deferred"),
 }
 
+#: Messages that `show` shows at most: they are for somebody to read.
+_READ = 100
+
 #: Seconds between two lines of progress.
 _LOOK = 1.0
 
@@ -105,16 +108,26 @@ def top(by: str, first: int, as_json: bool, **options: Any) -> None:
 @click.option("--content", is_flag=True, help="Header and body too. The host logs that you read it.")
 @json_option
 def show(content: bool, as_json: bool, **options: Any) -> None:
-    """Show messages whole: every recipient with its last reply and, if asked for, the letter itself."""
-    if not options["ids"]:
-        raise UsageError("which message?", hint="give its queue id, as `smtpctl queue list` shows it")
+    """Show messages whole: every recipient with its last reply and, if asked for, the letter itself.
+
+    Choose by queue id or by any of the options, a hundred messages at most.
+    """
     with _opened(options) as (queues, wanted, visits):
+        if wanted.everything:
+            raise UsageError(
+                "which message?", hint="give its queue id, as `smtpctl queue list` shows it, or choose by an option"
+            )
         found: list[dict[str, Any]] = []
 
         def lines(host: str, instance: str, text: bytes) -> None:
-            found.extend({"host": host, "instance": instance, **json.loads(line)} for line in text.splitlines())
+            if len(found) <= _READ:
+                found.extend({"host": host, "instance": instance, **json.loads(line)} for line in text.splitlines())
 
-        queues.select(wanted, on_lines=lines)
+        selected = queues.select(wanted, on_lines=lines)
+        if selected.messages > _READ:
+            raise UsageError(
+                f"{_messages(selected.messages)} are too many to read", hint="choose fewer, or see smtpctl queue list"
+            )
         for message in found:
             if content:
                 text = queues.content(message["host"], message["instance"], message["queue_id"])
@@ -125,9 +138,8 @@ def show(content: bool, as_json: bool, **options: Any) -> None:
             print_json({"messages": found})
         _stop_on(visits)
         if not found:
-            raise SmtpctlError(
-                f"no host has {', '.join(options['ids'])}", hint="it may have left: smtpctl ledger show ID"
-            )
+            what = ", ".join(options["ids"]) or "such a message"
+            raise SmtpctlError(f"no host has {what}", hint="it may have left: smtpctl ledger show ID|ADDRESS")
 
 
 @queue.command()

@@ -159,6 +159,9 @@ class FullQueues:
         for by in ("provider", "reply"):
             groups = json.loads(self._command("queue", "top", "--by", by, "--json"))["groups"]
             assert sum(group["messages"] for group in groups) >= len(self._numbers), (by, groups)
+        one = f"{self._mark}{self._lot.choice(sorted(self._numbers))}@{DOMAIN}"
+        shown = self._command("queue", "show", "--address", one, "--content")
+        assert one in shown, shown
 
     def _act(self) -> None:
         """What acts, each on its part; each takes every one of it, and the counts say so."""

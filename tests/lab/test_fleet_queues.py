@@ -116,7 +116,7 @@ def test_the_content_is_shown_only_when_asked_for_and_that_is_logged(
 ) -> None:
     _, recipients = waiting
     (message,) = listed("--address", recipients[3])
-    shown = smtpctl("queue", "show", message["queue_id"], "-i", str(INVENTORY)).stdout
+    shown = smtpctl("queue", "show", "--address", recipients[3], "-i", str(INVENTORY)).stdout
     assert recipients[3] in shown
     assert "Subject:" not in shown
     log = ["grep", "-c", f"content-shown .*queue_id={message['queue_id']} by=", "/var/log/mail.log"]
@@ -124,6 +124,11 @@ def test_the_content_is_shown_only_when_asked_for_and_that_is_logged(
     shown = smtpctl("queue", "show", message["queue_id"], "-i", str(INVENTORY), "--content").stdout
     assert "Subject: A test" in shown
     assert applied.lab.run(message["host"], log).stdout.strip() == "1"
+
+
+def test_showing_everything_is_refused() -> None:
+    result = smtpctl("queue", "show", "-i", str(INVENTORY), check=False)
+    assert (result.returncode, "which message?" in result.stderr) == (2, True)
 
 
 def test_acting_on_everything_takes_more_than_yes() -> None:
