@@ -24,9 +24,13 @@ class Agenda:
             self._listed.add(key)
             heappush(self._looks, (when, next(self._numbers), key))
 
+    def waits(self, now: int) -> bool:
+        """Whether some key's time has come."""
+        return bool(self._looks) and self._looks[0][0] <= now
+
     def due(self, now: int, most: int) -> Iterator[Key]:
         """Take off the keys whose time has come, the longest due first, and no more than ``most``."""
-        while most and self._looks and self._looks[0][0] <= now:
+        while most and self.waits(now):
             most -= 1
             key = heappop(self._looks)[2]
             self._listed.remove(key)

@@ -63,12 +63,19 @@ class Engine:
         self._observer = observer
         self._answers = Answers()
         self._streaks = invalid_recipients.Streaks()
-        self.load(ruleset, wall)
+        self._wall = wall
+        self._obey(ruleset)
 
     def load(self, ruleset: Ruleset, wall: float) -> None:
-        """Go over to other rules. What was charged stays charged."""
+        """Go over to other rules. What was charged stays charged, and a credential that is the same is known."""
+        before, known = self.ruleset, self._outlooks
+        self._obey(ruleset)
+        if ruleset.agrees_with(before):
+            self._outlooks.inherit(known)
+        self.tick(wall)
+
+    def _obey(self, ruleset: Ruleset) -> None:
         self.ruleset = ruleset
-        self._wall = wall
         on = [rule for rule in RULES if ruleset.mode(rule.name) != "off"]
         self._rules = {stage: tuple(rule for rule in on if stage in rule.stages) for stage in (RCPT, DATA, END)}
         self._quota_mode = ruleset.mode(quota.NAME)
@@ -83,8 +90,10 @@ class Engine:
 
     def tick(self, wall: float) -> None:
         """Time has passed: what depends on the minute or on held credentials is worked out again."""
-        if self.standing.expire(wall) or int(wall) // 60 != int(self._wall) // 60:
+        if self.standing.expire(wall):
             self._outlooks.forget()
+        elif int(wall) // 60 != int(self._wall) // 60:
+            self._outlooks.pass_time()
         self._wall = wall
 
     def counts(self) -> dict[tuple[str, ...], int]:

@@ -154,7 +154,7 @@ class Key:
 
     def low(self, now: int) -> bool:
         """Whether clearly less than what is wanted is left, as when half of the permits are spent."""
-        return 4 * self.available() < 3 * self.wanted(now)
+        return 5 * self.available() < 3 * self.wanted(now)
 
     def _expire(self, now: int) -> None:
         """Leases past their end are gone: the truth has charged them."""

@@ -44,15 +44,16 @@ IDLE_AFTER = 2 * SECOND
 #: What a client is told where only the database can say more.
 LOOK_AGAIN = 60 * SECOND
 
-#: However often there is an occasion, a round of housekeeping comes after so long.
-TEND_EVERY = SECOND // 20
+#: Time between two rounds of housekeeping, and where one has left something to do: no round takes longer than the
+#: answers of a few messages.
+TEND_EVERY = SECOND // 10
+TEND_SOON = SECOND // 200
 
-#: Keys that hold leases looked at in one round of housekeeping, so that it takes no noticeable time.
-TENDED_AT_ONCE = 500
-
-#: Rounds in which every key was looked at once, whether it is in use at all; fewer keys a round where there are many.
-SWEEP_ROUNDS = 20
-SWEPT_AT_ONCE = 2000
+#: Keys that hold leases looked at in one round; and keys looked at whether they are in use at all, each of them once in
+#: ``SWEEP_EVERY``.
+TENDED_AT_ONCE = 20
+SWEPT_AT_ONCE = 200
+SWEEP_EVERY = SECOND // 2
 
 #: Keys that the rules name are looked at so often, well before one would be forgotten.
 NAMED_EVERY = 300 * SECOND
@@ -60,7 +61,7 @@ NAMED_EVERY = 300 * SECOND
 #: Most messages of one exchange, so that one statement stays within milliseconds; and most keys that are due without a
 #: message that waits, so that building it does not keep other messages waiting.
 LARGEST_EXCHANGE = 500
-MOST_DUE = 64
+MOST_DUE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +138,9 @@ class Book:
         self._agenda = Agenda()
         self._handed_back: list[HandBack] = []
         self._to_sweep: list[Key] = []
-        self._swept_at_once = 0
-        self._tended = -TEND_EVERY
+        self._next_sweep = 0
+        #: When the next round of housekeeping is worth an occasion of its own.
+        self.next_round = 0
         self._named: Callable[[], Iterable[Named]] = tuple
         self._to_name: Iterator[Named] = iter(())
         self._next_naming = 0
@@ -290,30 +292,37 @@ class Book:
             self._waiting.popleft()
 
     def tend(self, now: int) -> None:
-        """Housekeeping, some times a second: reports that are due, idle permits back, keys without use forgotten."""
-        if now - self._tended < TEND_EVERY:
-            return
-        self._tended = now
+        """A round of housekeeping where it is time: reports that are due, idle permits back, unused keys forgotten."""
+        if now >= self.next_round:
+            self.next_round = now + (TEND_SOON if self._round(now) else TEND_EVERY)
+
+    def catch_up(self, now: int) -> None:
+        """All housekeeping that is due, for who keeps nobody waiting by it."""
+        while self._round(now):
+            pass
+
+    def _round(self, now: int) -> bool:
+        """Some of what is due. Whether there is more."""
         for key in self._agenda.due(now, TENDED_AT_ONCE):
             self._tend(key, now)
-        if not self._to_sweep:
+        if not self._to_sweep and now >= self._next_sweep:
             self._to_sweep = list(self.keys.values())
-            self._swept_at_once = min(len(self._to_sweep) // SWEEP_ROUNDS + 1, SWEPT_AT_ONCE)
-        for key in self._to_sweep[-self._swept_at_once :]:
+            self._next_sweep = now + SWEEP_EVERY
+        for key in self._to_sweep[-SWEPT_AT_ONCE:]:
             self._sweep(key, now)
-        del self._to_sweep[-self._swept_at_once :]
+        del self._to_sweep[-SWEPT_AT_ONCE:]
         self.idle.sweep(now)
-        if self.connected and self.entitled and now >= self._next_naming:
-            self._look_after_named(now)
+        named = self.connected and self.entitled and now >= self._next_naming and self._look_after_named(now)
+        return named or bool(self._to_sweep) or self._agenda.waits(now)
 
     def _name_again(self, now: int) -> None:
         self._to_name = iter(self._named())
         self._next_naming = now
 
-    def _look_after_named(self, now: int) -> None:
-        """Of the keys that have a reserve by the rules alone, ask for what some lack."""
+    def _look_after_named(self, now: int) -> bool:
+        """Of the keys that have a reserve by the rules alone, ask for what some lack. Whether there may be more."""
         looked_at = 0
-        for name, shape, limit in islice(self._to_name, MOST_DUE):
+        for name, shape, limit in islice(self._to_name, TENDED_AT_ONCE):
             looked_at += 1
             key = self.key(name, shape, limit, now)
             if key.holding is None:
@@ -323,6 +332,7 @@ class Book:
                 self._due[key] = None
         if not looked_at:
             self._name_again(now + NAMED_EVERY)
+        return bool(looked_at)
 
     def _tend(self, key: Key, now: int) -> None:
         key.settle(now)
@@ -336,7 +346,7 @@ class Book:
             self._due[key] = None
         else:
             self._watch(key, now)
-        self._agenda.add(key, now + _look_after(key.shape))
+        self._agenda.add(key, min(now + _look_after(key.shape), max(_idle_at(key), now + TEND_EVERY)))
 
     def _sweep(self, key: Key, now: int) -> None:
         if key.backlog and now - key.backlog_at > LEVEL_BELIEVED:
@@ -419,12 +429,16 @@ def _report_after(shape: Shape) -> int:
 
 def _look_after(shape: Shape) -> int:
     """Nanoseconds until a key that holds permits is looked at again, whether it spent some, and when it did so last."""
-    return shape.memory // 60
+    return min(shape.memory // 20, shape.generation // 8)
 
 
 def _idle(key: Key, now: int) -> bool:
     """Whether a key was not asked for so long that it hands its permits back."""
-    return now - key.used >= key.shape.memory // 2
+    return now >= _idle_at(key)
+
+
+def _idle_at(key: Key) -> int:
+    return key.used + key.shape.memory // 2
 
 
 def _forgotten_after(key: Key) -> int:

@@ -105,14 +105,13 @@ class Outlooks:
         self._book = book
         self._once = once
         self._charging = ruleset.mode(quota.NAME) != "off"
-        limits = [limit for credential in ruleset.credentials.values() for limit in credential.limits]
+        credentials = ruleset.credentials.values()
         #: Whether the client's address makes a difference.
-        self.by_client = any("client" in limit.key for limit in limits) or any(
-            credential.clients for credential in ruleset.credentials.values()
-        )
+        self.by_client = any(one.clients or any("client" in limit.key for limit in one.limits) for one in credentials)
+        self._by_time = any(one.hours or one.ramp for one in credentials)
         #: Whether something is decided at END-OF-MESSAGE.
-        self.ends = any(limit.counted == "bytes" for limit in limits) or any(
-            credential.stream.message_size for credential in ruleset.credentials.values()
+        self.ends = any(
+            one.stream.message_size or any(limit.counted == "bytes" for limit in one.limits) for one in credentials
         )
         self.recent: dict[Name, Outlook] = {}
         self._older: dict[Name, Outlook] = {}
@@ -120,6 +119,24 @@ class Outlooks:
     def forget(self) -> None:
         """Work everything out again."""
         self.recent, self._older = {}, {}
+
+    def pass_time(self) -> None:
+        """Another minute: work out again what depends on the time."""
+        if self._by_time:
+            self.forget()
+
+    def inherit(self, before: Outlooks) -> None:
+        """Know what was known ``before`` of credentials that are the same, under rules that differ in others only."""
+        if before.by_client == self.by_client:
+            self.recent, self._older = self._same(before.recent), self._same(before._older)
+
+    def _same(self, known: Mapping[Name, Outlook]) -> dict[Name, Outlook]:
+        now = self._ruleset.credentials.get
+        return {
+            name: outlook
+            for name, outlook in known.items()
+            if (credential := outlook.credential) is not None and now(credential.name) is credential
+        }
 
     def credential(self, user: bytes) -> Credential | None:
         """The credential of a user name; names have no case."""

@@ -75,7 +75,7 @@ class Replay:
             return
         self._now = now
         self._engine.tick(now / 1e9)
-        self._book.tend(now)
+        self._book.catch_up(now)
         self._settle()
 
     def _settle(self) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from datetime import date
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from policy_service.gcra import default_burst, shape
@@ -28,6 +29,8 @@ from policy_service.ruleset import (
 )
 
 VERSION = 1
+
+_NONE: Mapping[str, Credential] = MappingProxyType({})
 
 #: What a limit may be counted apart by, in the order in which a key names them.
 KEYS = ("credential", "sender", "domain", "client", "stream", "provider")
@@ -46,9 +49,18 @@ _DOMAIN = re.compile(r"(?:(?!-)[a-z0-9-]{1,63}(?<!-)\.)+(?!-)[a-z0-9-]{1,63}(?<!
 _FILTER = re.compile(r"[A-Za-z0-9_-]+:\S+")
 
 
-def parse(text: str | bytes, *, rule_names: tuple[str, ...] = (), with_action: tuple[str, ...] = ()) -> Ruleset:
-    """Given the content of a rules file, return its values. Raise RulesError with every problem of it."""
-    steps = parsing(text, rule_names=rule_names, with_action=with_action)
+def parse(
+    text: str | bytes,
+    *,
+    rule_names: tuple[str, ...] = (),
+    with_action: tuple[str, ...] = (),
+    before: Mapping[str, Credential] = _NONE,
+) -> Ruleset:
+    """Given the content of a rules file, return its values. Raise RulesError with every problem of it.
+
+    A credential that says what it said ``before`` is that very object.
+    """
+    steps = parsing(text, rule_names=rule_names, with_action=with_action, before=before)
     while True:
         try:
             next(steps)
@@ -58,7 +70,11 @@ def parse(text: str | bytes, *, rule_names: tuple[str, ...] = (), with_action: t
 
 
 def parsing(
-    text: str | bytes, *, rule_names: tuple[str, ...] = (), with_action: tuple[str, ...] = ()
+    text: str | bytes,
+    *,
+    rule_names: tuple[str, ...] = (),
+    with_action: tuple[str, ...] = (),
+    before: Mapping[str, Credential] = _NONE,
 ) -> Generator[None, None, Ruleset]:
     """The same, a little at a time: for who has somebody to answer in between."""
     try:
@@ -66,7 +82,7 @@ def parsing(
         document = yield from pieces(whole, ("credentials",))
     except (ValueError, RecursionError) as error:
         raise RulesError([f"not JSON: {error}"]) from None
-    reader = _Reader()
+    reader = _Reader(before)
     ruleset = yield from reader.ruleset(document, rule_names, with_action)
     if reader.problems:
         raise RulesError(reader.problems)
@@ -76,8 +92,9 @@ def parsing(
 class _Reader:
     """Walks the document and collects problems; where something is wrong a harmless value stands in."""
 
-    def __init__(self) -> None:
+    def __init__(self, before: Mapping[str, Credential]) -> None:
         self.problems: list[str] = []
+        self.before = before
         self.strict = False
         self.processes = 1
 
@@ -103,7 +120,9 @@ class _Reader:
         }
         credentials = {}
         for name, value in self.mapping(document.get("credentials"), "credentials").items():
-            credentials[name.lower()] = self.credential(name.lower(), value, streams)
+            credential = self.credential(name.lower(), value, streams)
+            known = self.before.get(credential.name)
+            credentials[credential.name] = known if known == credential else credential
             yield
         modes, actions = self.rules(document.get("rules", {}), rule_names, with_action)
         invalid = self.invalid(document["invalid_recipients"]) if "invalid_recipients" in document else None

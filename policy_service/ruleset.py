@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from policy_service.gcra import SECOND, Shape
 
@@ -145,6 +145,10 @@ class Ruleset:
     def mode(self, rule: str) -> str:
         """``enforce``, ``shadow`` (log what it would do) or ``off``."""
         return self.modes.get(rule, "enforce")
+
+    def agrees_with(self, other: Ruleset) -> bool:
+        """Whether both say the same, but for their credentials."""
+        return replace(self, credentials=other.credentials) == other
 
     @property
     def processes(self) -> int:

@@ -30,7 +30,7 @@ from policy_service.rules_file import parse, parsing
 from policy_service.ruleset import RulesError, Ruleset
 from policy_service.server import Delegation
 from policy_service.standing import Standing
-from policy_service.tick import follow_pauses, keep_out_of_collections, tick
+from policy_service.tick import follow_pauses, made_to_last, tick
 from policy_service.watch import Watched
 
 if TYPE_CHECKING:
@@ -88,7 +88,6 @@ class Service:
 
     def __init__(self, options: argparse.Namespace, ruleset: Ruleset, watched: Watched) -> None:
         self._options = options
-        self._ruleset = ruleset
         self._watched = watched
         self._book = Book()
         self._latency = Latency()
@@ -120,9 +119,8 @@ class Service:
             await asyncio.wait_for(self._truth.contact.wait(), FIRST_CONTACT)
         await self._listen()
         background = [asyncio.create_task(task) for task in self._background()]
-        log(
-            INFO, "serving", listen=",".join(map(str, self._options.listen)), credentials=len(self._ruleset.credentials)
-        )
+        listen = ",".join(map(str, self._options.listen))
+        log(INFO, "serving", listen=listen, credentials=len(self._engine.ruleset.credentials))
         notify.ready("serving")
         stopping = asyncio.ensure_future(stop.wait())
         # A background task that ends has failed: better to fail with it than to serve half.
@@ -207,18 +205,27 @@ class Service:
         notify.reloading()
         self._watched.reading()
         try:
-            text = self._options.rules.read_bytes()
-            ruleset = await between_answers(parsing(text, rule_names=RULE_NAMES, with_action=WITH_ACTION))
+            with made_to_last():
+                ruleset = await between_answers(self._parsing(self._options.rules.read_bytes()))
         except (OSError, RulesError) as error:
             self._reloads["refused"] += 1
             log(ERROR, "rules-refused", file=self._options.rules, text=error)
         else:
-            self._engine.load(ruleset, time())
-            self._take_place(ruleset)
-            keep_out_of_collections()
+            await self._go_over(ruleset)
             self._reloads["loaded"] += 1
             log(NOTICE, "rules-loaded", file=self._options.rules)
         notify.ready("serving")
+
+    def _parsing(self, text: bytes) -> Generator[None, None, Ruleset]:
+        known = self._engine.ruleset.credentials
+        return parsing(text, rule_names=RULE_NAMES, with_action=WITH_ACTION, before=known)
+
+    async def _go_over(self, ruleset: Ruleset) -> None:
+        """Put rules in force, and be rid of the old ones, which takes as long as some answers, little by little."""
+        old = list(self._engine.ruleset.credentials.values())
+        self._engine.load(ruleset, time())
+        self._take_place(ruleset)
+        await between_answers(let_go(old))
 
     def _take_place(self, ruleset: Ruleset) -> None:
         """Know with how many others the quotas are shared, and whether this process is one of those that count."""
@@ -290,6 +297,13 @@ async def between_answers(steps: Generator[None, None, Result]) -> Result:
         await asyncio.sleep(0)
 
 
+def let_go(values: list[Any]) -> Generator[None, None, None]:
+    """Forget values one by one: to free what nobody else has takes its time."""
+    while values:
+        values.pop()
+        yield
+
+
 def healthy() -> Page:
     """The answer to ``/healthz``: the event loop runs."""
     return Page(200, "text/plain", "ok\n")
@@ -307,10 +321,10 @@ def main(options: argparse.Namespace) -> int:
         log(ERROR, "usage", text="serve needs --listen unix:PATH or --listen tcp:HOST:PORT")
         return 2
 
-    async def run() -> None:
-        await Service(options, ruleset, watched).run()
-
     from policy_service.loop import run_loop
 
-    run_loop(run())
+    service = Service(options, ruleset, watched)
+    # The engine has them for as long as they are in force.
+    del ruleset
+    run_loop(service.run())
     return 0

@@ -7,6 +7,7 @@ from collections import Counter
 from contextlib import suppress
 from time import monotonic_ns
 
+from policy_service.gcra import SECOND
 from policy_service.leases import Book
 from policy_service.memory import Memory
 
@@ -38,7 +39,7 @@ class Alone:
             while sent := self._book.build(now):
                 self._book.apply(sent, self._memory.exchange(sent.exchange, now))
             with suppress(TimeoutError):
-                await asyncio.wait_for(self.kick.wait(), 0.1)
+                await asyncio.wait_for(self.kick.wait(), max(self._book.next_round - now, 0) / SECOND)
             self.kick.clear()
         self._book.disconnect(monotonic_ns())
 

@@ -24,14 +24,13 @@ from policy_service.leases import LARGEST_EXCHANGE, PATIENCE, Book, Charge, Sent
 from policy_service.statements import answer_of, charge_values, parameters, sql
 from policy_service.wire import Row, Value, Wire, integers_of
 
-#: Seconds until the book is given an occasion for housekeeping (it spaces its rounds itself), and the least pause
-#: between exchanges that no message waits for: where one could not take all that is due, and else.
-OCCASION = 0.1
+#: The least pause (seconds) between exchanges that no message waits for: where one could not take all that is due, and
+#: else.
 SHORT_PAUSE = 0.01
 PAUSE = 0.1
 
-#: How often messages that wait are looked after while an exchange is on its way.
-LOOK_EVERY = 0.02
+#: How often messages that wait are looked after while an exchange is on its way (nanoseconds).
+LOOK_EVERY = 20_000_000
 
 #: A lease takes at most the room of its key divided by this and by the number of processes: near the limit that is
 #: none, and every message is decided by the database.
@@ -147,15 +146,13 @@ class Talk:
     async def rest(self, next_beat: int) -> None:
         """Wait for a reason to speak: an answer, a message, something that is due, the next heartbeat."""
         now = monotonic_ns()
+        until = min(next_beat, self._book.next_round)
         if self.flights:
-            seconds = LOOK_EVERY
+            until = min(until, now + LOOK_EVERY)
         elif self._book.due:
-            seconds = max(self._quiet_until - now, 0) / SECOND
-        else:
-            seconds = OCCASION
-        seconds = min(seconds, max(next_beat - now, 0) / SECOND)
+            until = min(until, self._quiet_until)
         with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(max(until - now, 0) / SECOND):
                 while not self._ready():
                     self._kick.clear()
                     await self._kick.wait()
@@ -176,7 +173,7 @@ class Talk:
         answer = self._wire.send(sql(name), values)
         give_up = monotonic_ns() + PATIENCE
         while not answer.done():
-            await asyncio.wait({answer}, timeout=LOOK_EVERY)
+            await asyncio.wait({answer}, timeout=LOOK_EVERY / SECOND)
             self._book.expire(monotonic_ns())
             if monotonic_ns() >= give_up and not answer.done():
                 raise LostError(f"no answer within {PATIENCE // 1_000_000} ms")

@@ -13,7 +13,7 @@ def check(request: Request, context: Context) -> Verdict | None:
     """Object to a request without a credential, or with one that the rules do not have."""
     if context.credential is not None:
         return None
-    return NOT_KNOWN if request.get(b"sasl_username") else NOT_SIGNED_IN
+    return NOT_KNOWN if request.user else NOT_SIGNED_IN
 
 
 RULE = Rule(

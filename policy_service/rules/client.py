@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 from policy_service.protocol import Request
 from policy_service.rules.rule import DATA, RCPT, Context, Rule, Verdict
@@ -13,16 +14,23 @@ def check(request: Request, context: Context) -> Verdict | None:
     credential = context.credential
     if credential is None or not credential.clients:
         return None
-    text = request.text(b"client_address")
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
+    address = _address(request.client)
+    if address is None:
         return Verdict(f"REJECT 5.7.1 Credential {credential.name} may not be used from an unknown address")
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        address = address.ipv4_mapped
     if any(address in network for network in credential.clients):
         return None
     return Verdict(f"REJECT 5.7.1 Credential {credential.name} may not be used from {address}")
+
+
+@lru_cache(maxsize=1000)
+def _address(text: bytes) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """An address as it is, None where it is none; many credentials are used from the same one."""
+    try:
+        address = ipaddress.ip_address(text.decode("ascii"))
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
 
 
 RULE = Rule(

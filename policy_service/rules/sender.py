@@ -31,7 +31,7 @@ def check(request: Request, context: Context) -> Verdict | None:
     credential = context.credential
     if credential is None:
         return None
-    sender = request.get(b"sender")
+    sender = request.sender
     if not sender:
         return None if credential.null_sender else NULL_SENDER
     address = plain(sender)

@@ -10,7 +10,7 @@ SUPPRESSED = Verdict("554 5.7.1 This recipient is suppressed: mail to it bounced
 
 def check(request: Request, context: Context) -> Verdict | None:
     """Object to a suppressed recipient."""
-    recipient = request.get(b"recipient")
+    recipient = request.recipient
     return SUPPRESSED if recipient and context.suppressed(recipient) else None
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
+from functools import partial
 from types import FrameType
 
 import pytest
 
 from policy_service.engine import Engine
-from policy_service.leases import Book
+from policy_service.gcra import SECOND, shape
+from policy_service.leases import TEND_EVERY, TENDED_AT_ONCE, Book
 from policy_service.memory import Memory
 from policy_service.protocol import Values, usual
 from policy_service.rules_file import parse, parsing
@@ -21,6 +24,22 @@ STAGES = ("RCPT", "DATA", "END-OF-MESSAGE")
 
 #: Python functions that one decision may call. The first time, when everything is worked out, it is over a hundred.
 FEW = 16
+
+
+def calls_of(step: Callable[[], None]) -> int:
+    """How many Python functions a step calls, itself among them."""
+    called = 0
+
+    def count(_: FrameType, event: str, __: object) -> None:
+        nonlocal called
+        called += event == "call"
+
+    sys.setprofile(count)
+    try:
+        step()
+    finally:
+        sys.setprofile(None)
+    return called
 
 
 class Asked:
@@ -36,6 +55,12 @@ class Asked:
         self._asker = Asker()
         self._messages = 0
 
+    def reload(self, **changed: object) -> None:
+        """Rules that say the same of everything, but for what changed of the credential."""
+        known = self._engine.ruleset.credentials
+        document = servers.rules({"application": {**servers.credential(servers.two_windows()), **changed}})
+        self._engine.load(parse(json.dumps(document), before=known), 0.0)
+
     def message(self) -> None:
         """A whole message: what the leases do not cover is decided by the truth."""
         self._now += 10_000_000
@@ -48,23 +73,16 @@ class Asked:
 
     def calls(self, state: str) -> int:
         """Functions called for one answer at that stage of the next message."""
-        called = 0
-
-        def count(_: FrameType, event: str, __: object) -> None:
-            nonlocal called
-            called += event == "call"
-
         self._messages += 1
-        for stage in STAGES:
-            question = self._question(stage)
-            sys.setprofile(count if stage == state else None)
-            try:
-                answer = self._engine.decide(*question)
-            finally:
-                sys.setprofile(None)
+        return {stage: calls_of(self._decided(self._question(stage))) for stage in STAGES}[state]
+
+    def _decided(self, question: tuple[Values, Asker, int]) -> Callable[[], None]:
+        def decide() -> None:
+            answer = self._engine.decide(*question)
             assert answer
             assert answer.startswith((b"action=DUNNO", b"action=FILTER"))
-        return called
+
+        return decide
 
     def _question(self, state: str) -> tuple[Values, Asker, int]:
         ((before, after),) = requests.pieces(state, 1, user="application")
@@ -81,25 +99,44 @@ def test_the_usual_message_takes_few_steps(state: str) -> None:
     assert min(asked.calls(state) for _ in range(5)) <= FEW
 
 
+def test_a_reload_costs_the_messages_of_a_credential_that_is_the_same_nothing() -> None:
+    asked = Asked()
+    for _ in range(50):
+        asked.message()
+    asked.reload()
+    assert asked.calls("RCPT") <= FEW
+    asked.reload(senders=["bench.test", "other.test"])
+    assert asked.calls("RCPT") > FEW
+
+
+def test_a_round_of_housekeeping_looks_at_few_keys_of_many() -> None:
+    book, truth, now = Book(), Memory(8), SECOND
+    book.connected = True
+    for number in 4 * [*range(300)]:
+        key = book.key(f"key-{number}", shape(10_000, 3600, 100, 1), "limit", now)
+        book.charge(((key, 5),), lambda _: None, now)
+        while sent := book.build(now):
+            book.apply(sent, truth.exchange(sent.exchange, now))
+    assert all(key.holding for key in book.keys.values())
+    now += 60 * SECOND
+    rounds: list[int] = []
+    while not rounds or book.next_round - now < TEND_EVERY:
+        now = max(book.next_round, now)
+        rounds.append(calls_of(partial(book.tend, now)))
+    assert max(rounds) < 2000
+    assert len(rounds) >= 300 // TENDED_AT_ONCE
+
+
 def test_no_step_of_reading_a_large_file_takes_long() -> None:
     text = json.dumps(servers.everyone(servers.two_windows()))
-    called = longest = 0
-
-    def count(_: FrameType, event: str, __: object) -> None:
-        nonlocal called
-        called += event == "call"
-
     steps = parsing(text)
-    ended = False
+    longest, ended = 0, False
+
+    def step() -> None:
+        nonlocal ended
+        ended = next(steps, "end") == "end"
+
     while not ended:
-        called = 0
-        sys.setprofile(count)
-        try:
-            next(steps)
-        except StopIteration:
-            ended = True
-        finally:
-            sys.setprofile(None)
-        longest = max(longest, called)
+        longest = max(longest, calls_of(step))
     # Functions that one credential of a thousand takes.
     assert longest < 200
