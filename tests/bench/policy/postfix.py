@@ -86,6 +86,7 @@ class Cost:
     messages_per_second: float
     postfix: float
     policy: float
+    database: float
 
 
 @contextmanager
@@ -110,9 +111,9 @@ def running(home: Path, policy: Server, sink: int) -> Iterator[tuple[int, int]]:
         yield master.pid, port
 
 
-def cost(folder: Path, policy: Server, sink: int, messages: int) -> Cost:
+def cost(folder: Path, policy: Server, sink: int, messages: int, *, warming: int = WARMING) -> Cost:
     """Send so many messages through Postfix to a sink that listens on the port ``sink``; what it took."""
-    home = folder / "postfix"
+    home = folder / f"postfix-{policy.name}"
     home.mkdir()
     environment = {**os.environ, "LD_LIBRARY_PATH": f"{DEBIAN}/usr/lib/postfix:{LIBRARIES}"}
     taking = [f"{DEBIAN}/usr/sbin/smtp-sink", "-u", OWNER, f"127.0.0.1:{sink}", "200"]
@@ -127,7 +128,7 @@ def cost(folder: Path, policy: Server, sink: int, messages: int) -> Cost:
             drained(home / "spool")
 
         # Leases grow with use: every sender is known, and has been for a while, as on a host that is in service.
-        send(WARMING // SESSIONS)
+        send(warming // SESSIONS)
         roots = (master, policy.process, policy.database)
         before, began = [cpu_seconds(root) for root in roots], time.monotonic()
         each = messages // SESSIONS
@@ -135,7 +136,7 @@ def cost(folder: Path, policy: Server, sink: int, messages: int) -> Cost:
         took = time.monotonic() - began
         used = [cpu_seconds(root) - start for root, start in zip(roots, before, strict=True)]
         total = each * SESSIONS
-        return Cost(total / took, used[0] / total, (used[1] + used[2]) / total)
+        return Cost(total / took, used[0] / total, (used[1] + used[2]) / total, used[2] / total)
 
 
 def session(port: int, number: int, messages: int) -> None:

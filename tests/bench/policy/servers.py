@@ -129,6 +129,15 @@ def two_windows() -> list[dict[str, object]]:
     ]
 
 
+def with_more(document: Mapping[str, Any], one_in: int, more: int) -> bytes:
+    """The rules file in which one credential in so many may send a little more."""
+    changed = json.loads(json.dumps(document))
+    for credential_ in list(changed["credentials"].values())[::one_in]:
+        for limit in credential_["limits"]:
+            limit["count"] += more
+    return json.dumps(changed).encode()
+
+
 @contextmanager
 def ours(
     folder: Path, document: Mapping[str, object], database: Database | None, *, name: str, endpoint: str | None = None
