@@ -18,7 +18,9 @@ from policy_service.http import Page
 from policy_service.listen import Endpoint, endpoint
 
 ROUND = 1.0
-PATIENCE = 0.9
+#: A machine that stands still for a second is no reason to go out of rotation: while the other host is drained, that
+#: refuses everybody. What is gone refuses at once; this is for what hangs.
+PATIENCE = 2.5
 #: Findings older than this say nothing any more.
 STALE = 5.0
 

@@ -115,11 +115,12 @@ class Bench:
         take_over: bool = False,
         keep: int = 10,
         confirm_seconds: float = 30.0,
+        together: bool = False,
         on_failure: OnFailure = OnFailure.STOP,
         on_event: Callable[[Event], None] | None = None,
         agree: Callable[[Mapping[str, HostPlan]], bool] = lambda plans: True,
     ) -> dict[str, HostResult]:
-        """Apply; a result by host. Hosts go live in the order given, one after the other."""
+        """Apply; a result by host. Hosts go live ``together``, or one after the other in the order given."""
 
         def note(event: Event) -> None:
             self.events.append(event)
@@ -128,7 +129,7 @@ class Bench:
 
         self.touched |= {host.host for host in wanted}
         settings = Settings(
-            order=lambda plans: [[host] for host in plans],
+            order=lambda plans: [list(plans)] if together else [[host] for host in plans],
             keep=keep,
             take_over=take_over,
             confirm_seconds=confirm_seconds,

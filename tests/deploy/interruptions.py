@@ -1,4 +1,4 @@
-"""Interruptions at random moments: what is interrupted, how, and when, from a seed; and what has to hold after each.
+"""Interruptions at random steps: what is interrupted, how, and when, from a seed; and what has to hold after each.
 
 Three hosts are brought from one state to the other, and something breaks meanwhile. Afterwards every host is wholly in
 one of the two, and the next apply finishes the job without help.
@@ -11,63 +11,119 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkProcess
 
 from smtpctl.model.artifacts import Action, DesiredHost, Service
-from smtpctl.model.records import Outcome
+from smtpctl.model.records import Event, Outcome
 from tests.deploy.conftest import HAPROXY_SERVICE, HOSTS, Bench, desired, file, greets, haproxy
 
 KINDS = ("kill", "cut", "power", "full")
 
-#: An apply of these hosts takes less than this; later moments are after it.
-LONGEST = 4.0
+#: Steps that an apply of these hosts reports, and how many more where a unit changes, which is then watched.
+STEPS, STEPS_OF_RESTART = 24, 6
 
-#: Short, so that a host whose controller is gone does not keep a round waiting.
-CONFIRM_SECONDS = 3.0
+#: No step but the watch takes longer.
+STEP_SECONDS = 0.3
 
-UNIT = "[Service]\nExecStart=/bin/sleep 100{port}\n[Install]\nWantedBy=multi-user.target\n"
-TRIAL = Service("trial.service", 30, (("/etc/trial/*", Action.RESTART),))
+#: Short, so that a host whose controller is gone does not keep a round waiting; the job is finished with the usual one.
+CONFIRM_SECONDS = 1.0
+
+#: Writes down which file it runs on, when it starts and when it reads it again.
+UNIT = """\
+[Service]
+ExecStart=/bin/sleep 1000{unit}
+ExecStartPost={read}
+ExecReload={read}
+[Install]
+WantedBy=multi-user.target
+"""
+READ = "/bin/sh -c 'head -qn 1 /etc/trial/* > /run/trial'"
+TRIAL = Service("trial.service", 30, (("/etc/trial/*", Action.RELOAD),))
+
+#: What a host shows of its state: files, services and what they run on, the revision, and nothing left over.
+LOOK = """\
+grep -o '127.0.0.1:80..' /etc/haproxy/haproxy.cfg; ls /etc/trial; cat /etc/trial/* | wc -c
+systemctl show -P ExecStart trial.service | grep -o 'sleep 1000[12]'
+systemctl is-active haproxy trial; cat /run/trial; pgrep -x -a sleep | grep -o 'sleep 1000[12]'
+ss -Hltn 'sport >= 8080 and sport <= 8081' | grep -o '127.0.0.1:80..'
+ls /var/lib/smtpctl/revisions | tail -1 | cut -d- -f2
+find /etc -name '*smtpctl-new' -o -name '*smtpctl-old'
+"""
+
+#: Somebody works on a host, or a change waits there to be confirmed or led back.
+UNSETTLED = "pgrep -f 'smtpctl-agen[t]' || test -e /var/lib/smtpctl/journal.json && echo unsettled"
 
 
-def state(host: str, port: int) -> DesiredHost:
-    """One of the two states: they differ in files, in a file that is there, in a running service and in a unit."""
-    return desired(
-        host,
-        haproxy(port),
-        file(f"/etc/trial/{port}", f"{port}\n" * 20_000),
-        file("/etc/systemd/system/trial.service", UNIT.format(port=port)),
-        services=[HAPROXY_SERVICE, TRIAL],
-        probes=[greets(port)],
-    )
+@dataclass(frozen=True, slots=True)
+class State:
+    """What hosts are brought to: a port, which is a changed file, a new file and two reloads; and a unit."""
+
+    port: int = 8080
+    unit: int = 1
+
+    def next(self, *, restart: bool) -> State:
+        """The other port; with ``restart`` the other unit, too."""
+        return State(16_161 - self.port, 3 - self.unit if restart else self.unit)
+
+    def of(self, host: str) -> DesiredHost:
+        return desired(
+            host,
+            haproxy(self.port),
+            file(f"/etc/trial/{self.port}", f"{self.port}\n" * 20_000),
+            file("/etc/systemd/system/trial.service", UNIT.format(unit=self.unit, read=READ)),
+            services=[HAPROXY_SERVICE, TRIAL],
+            probes=[greets(self.port)],
+        )
+
+    def shown(self, host: str) -> list[str]:
+        """What LOOK finds on a host that is wholly in this state."""
+        place, port, runs = f"127.0.0.1:{self.port}", f"{self.port}", ["sleep", f"1000{self.unit}"]
+        revision = f"{self.of(host).revision}.json"
+        return [place, port, "100000", *runs, "active", "active", port, *runs, place, revision]
 
 
 @dataclass(frozen=True, slots=True)
 class Interruption:
-    """What breaks, where, and when: seconds after the apply began. ``size`` is what a full disk has left, in KB."""
+    """What breaks, on which host, and when: ``delay`` seconds after so many ``steps`` were reported. ``size`` is what a
+    full disk has left, in KB. The apply: hosts ``together`` or one after the other, with a ``restart`` or without."""
 
     kind: str
     host: str
+    steps: int
     delay: float
     size: int
+    together: bool
+    restart: bool
 
     @classmethod
     def of(cls, seed: int) -> Interruption:
         draw = random.Random(seed)
-        return cls(draw.choice(KINDS), draw.choice(HOSTS), draw.uniform(0.0, LONGEST), draw.randrange(0, 400, 4))
+        restart = draw.random() < 0.25
+        return cls(
+            draw.choice(KINDS),
+            draw.choice(HOSTS),
+            draw.randrange(STEPS + STEPS_OF_RESTART * restart),
+            draw.uniform(0.0, STEP_SECONDS),
+            draw.randrange(0, 300, 4),
+            draw.random() < 0.5,
+            restart,
+        )
 
     def __str__(self) -> str:
-        when = f"{self.size} KB left" if self.kind == "full" else f"after {self.delay:.2f} s"
-        return f"{self.kind} {'controller' if self.kind == 'kill' else self.host} {when}"
+        when = f"{self.size} KB left" if self.kind == "full" else f"{self.delay:.2f} s after step {self.steps}"
+        how = f"{'together' if self.together else 'in turn'}{', with a restart' if self.restart else ''}"
+        return f"{self.kind} {'controller' if self.kind == 'kill' else self.host}, {when}, {how}"
 
 
 @dataclass
 class Rounds:
-    """Hosts that go to and fro between the two states."""
+    """Hosts that go to and fro between states."""
 
     bench: Bench
-    port: int = 8080
+    state: State = field(default_factory=State)
     settled: bool = False
     problems: list[str] = field(default_factory=list)
 
@@ -75,125 +131,126 @@ class Rounds:
         """One round; what does not hold after it, in words."""
         self.problems = []
         if not self.settled:
-            self._finish(self.port)
-        target = 8081 if self.port == 8080 else 8080
-        self._interrupt(interruption, target)
-        for host in HOSTS:
-            found = self._settled_state(host)
-            if found not in ("8080", "8081"):
+            self._finish(self.state)
+        before, self.state = self.state, self.state.next(restart=interruption.restart)
+        self._interrupt(interruption)
+        for host, found in self._each(lambda host: self._found_settled(host, (before, self.state))):
+            if found:
                 self.problems.append(f"{host} is neither old nor new: {found}")
-        self._finish(target)
-        self.port = target
+        self._finish(self.state)
         self.settled = not self.problems
         return self.problems
 
-    def _interrupt(self, interruption: Interruption, target: int) -> None:
+    def _interrupt(self, interruption: Interruption) -> None:
         ways: Mapping[str, Callable[[Interruption, ForkProcess], None]] = {
             "kill": self._kill,
             "cut": self._cut,
             "power": self._power,
-            "full": self._wait,
         }
         if interruption.kind == "full":
             self._fill(interruption)
-        controller = multiprocessing.get_context("fork").Process(target=self._apply, args=(target,))
+        heard, told = os.pipe()
+        controller = multiprocessing.get_context("fork").Process(target=self._change, args=(interruption, told))
         controller.start()
+        os.close(told)
         try:
-            ways[interruption.kind](interruption, controller)
+            if interruption.kind in ways:
+                _await(heard, interruption)
+                ways[interruption.kind](interruption, controller)
             controller.join(180)
             if controller.is_alive():
                 self.problems.append("the controller did not end")
         finally:
+            os.close(heard)
             controller.kill()
             controller.join()
             controller.close()
             if interruption.kind == "full":
                 self._empty(interruption)
 
-    def _apply(self, port: int) -> dict[str, Outcome]:
-        wanted = [state(host, port) for host in HOSTS]
-        results = self.bench.apply(*wanted, confirm_seconds=CONFIRM_SECONDS)
-        return {host: result.outcome for host, result in results.items()}
+    def _change(self, interruption: Interruption, told: int) -> None:
+        """The apply that is interrupted, in a process of its own: a byte to ``told`` for each step."""
+
+        def tell(event: Event) -> None:
+            os.write(told, b".")
+
+        self.bench.apply(
+            *(self.state.of(host) for host in HOSTS),
+            confirm_seconds=CONFIRM_SECONDS,
+            together=interruption.together,
+            on_event=tell,
+        )
 
     def _kill(self, interruption: Interruption, controller: ForkProcess) -> None:
-        time.sleep(interruption.delay)
         if controller.pid is not None and controller.is_alive():
             os.kill(controller.pid, signal.SIGKILL)
 
     def _cut(self, interruption: Interruption, controller: ForkProcess) -> None:
-        time.sleep(interruption.delay)
         self.bench.run(interruption.host, "pkill -KILL -f '^sshd-session: root'", check=False)
 
     def _power(self, interruption: Interruption, controller: ForkProcess) -> None:
-        time.sleep(interruption.delay)
         self.bench.lab.stop_host(interruption.host)
         self.bench.lab.start_host(interruption.host)
-
-    def _wait(self, interruption: Interruption, controller: ForkProcess) -> None:
-        controller.join(180)
 
     def _fill(self, interruption: Interruption) -> None:
         """A small disk of its own for what smtpctl keeps, with little left on it."""
         self.bench.run(
             interruption.host,
             "cd /var/lib; used=$(du -sk smtpctl | cut -f1); rm -rf /root/saved; cp -a smtpctl /root/saved; "
-            f"mount -t tmpfs -o size=$((used + {interruption.size}))k,mode=700 tmpfs smtpctl; "
+            f"mount -t tmpfs -o size=$((used + {interruption.size}))k,mode=700 tmpfs smtpctl && "
             "cp -a /root/saved/. smtpctl",
-            check=False,
         )
 
     def _empty(self, interruption: Interruption) -> None:
         """The disk has room again, and what is on it stays."""
-        self.bench.eventually(lambda: self._idle(interruption.host))
+        self.bench.eventually(lambda: not self._works(interruption.host))
         self.bench.run(
             interruption.host,
             "cd /var/lib; rm -rf /root/saved; cp -a smtpctl /root/saved; umount -l smtpctl; rm -rf smtpctl; "
             "mv /root/saved smtpctl",
         )
 
-    def _idle(self, host: str) -> bool:
-        return self.bench.run(host, "pgrep -f 'smtpctl-agen[t]'", check=False) == ""
+    def _works(self, host: str) -> bool:
+        return self.bench.run(host, "pgrep -f 'smtpctl-agen[t]'", check=False) != ""
 
-    def _settled_state(self, host: str) -> str:
-        """The state of a host once nobody works on it any more, and no change waits to be confirmed or led back."""
-        waiting = "test -e /var/lib/smtpctl/journal.json && echo waiting"
+    def _found_settled(self, host: str, states: Sequence[State]) -> str:
+        """Nothing, when ``host`` is in one of ``states`` once it has settled; else what is there instead."""
         try:
-            self.bench.eventually(
-                lambda: self._idle(host) and not self.bench.run(host, waiting, check=False), within=90
-            )
+            self.bench.eventually(lambda: not self.bench.run(host, UNSETTLED, check=False), within=90)
         except AssertionError:
             return "an unfinished change that nobody leads back"
-        # A host that has just been switched on again is still starting its services.
+        return self._found(host, states)
+
+    def _found(self, host: str, states: Sequence[State]) -> str:
+        """Nothing, when ``host`` is in one of ``states``; else what is there instead. A host that was just switched on
+        is still starting its services, and a server that was reloaded is still closing its old port."""
+        whole = [state.shown(host) for state in states]
         end = time.monotonic() + 60
-        while (found := self._state(host)) not in ("8080", "8081") and time.monotonic() < end:
+        while (found := self.bench.run(host, LOOK, check=False).split()) not in whole:
+            if time.monotonic() > end:
+                return " ".join(found) or "nothing"
             time.sleep(0.2)
-        return found
+        return ""
 
-    def _state(self, host: str) -> str:
-        """``8080`` or ``8081``, or what there is instead: files, services, units and the revision, together."""
-        look = (
-            "grep -o '127.0.0.1:80..' /etc/haproxy/haproxy.cfg; ls /etc/trial; "
-            "systemctl show -P ExecStart trial.service | grep -o '100808.'; "
-            "systemctl is-active haproxy trial; pgrep -x -a sleep | grep -o '100808.'; "
-            "ss -Hltn 'sport >= 8080 and sport <= 8081' | grep -o '127.0.0.1:80..'; "
-            "ls /var/lib/smtpctl/revisions | tail -1 | cut -d- -f2; "
-            "find /etc -name '*smtpctl-new' -o -name '*smtpctl-old'; cat /etc/trial/80* | wc -c"
-        )
-        found = self.bench.run(host, look, check=False).split()
-        for port in ("8080", "8081"):
-            place = f"127.0.0.1:{port}"
-            revision = f"{state(host, int(port)).revision}.json"
-            sleeps = f"100{port}"
-            whole = [place, port, sleeps, "active", "active", sleeps, place, revision, str(len(port) * 20_000 + 20_000)]
-            if found == whole:
-                return port
-        return " ".join(found)
-
-    def _finish(self, port: int) -> None:
+    def _finish(self, state: State) -> None:
         """The next apply does the job, and all hosts are where it says."""
-        outcomes = self._apply(port)
-        if not set(outcomes.values()) <= {Outcome.APPLIED, Outcome.UNCHANGED}:
-            self.problems.append(f"the next apply does not finish the job: {outcomes}")
-        for host in HOSTS:
-            if (found := self._state(host)) != str(port):
-                self.problems.append(f"{host} is not on {port} after the next apply: {found}")
+        results = self.bench.apply(*(state.of(host) for host in HOSTS), together=True)
+        if not {result.outcome for result in results.values()} <= {Outcome.APPLIED, Outcome.UNCHANGED}:
+            words = [f"{result.host}: {result.outcome}: {result.step}: {result.detail}" for result in results.values()]
+            self.problems.append(f"the next apply does not finish the job: {'; '.join(words)}")
+        for host, found in self._each(lambda host: self._found(host, [state])):
+            if found:
+                self.problems.append(f"{host} is not in {state} after the next apply: {found}")
+
+    def _each(self, look: Callable[[str], str]) -> list[tuple[str, str]]:
+        """What ``look`` finds on every host, at the same time."""
+        with ThreadPoolExecutor(len(HOSTS)) as pool:
+            return list(zip(HOSTS, pool.map(look, HOSTS), strict=True))
+
+
+def _await(heard: int, interruption: Interruption) -> None:
+    """Until so many steps were reported, or the controller is at its end; and the moment longer."""
+    left = interruption.steps
+    while left and (steps := os.read(heard, left)):
+        left -= len(steps)
+    time.sleep(interruption.delay)

@@ -2,8 +2,9 @@
 
     python -m tests.torture [--seed N] [--only NAME] [--rounds N]
 
-How far a seed has come stands in .torture/, so that a run which was broken off goes on where it was. A line a torture
-at the end: name, rounds done, failures, seconds.
+How far a seed has come stands in .torture/, so that a run which was broken off goes on where it was: Ctrl-C or SIGTERM
+ends it after the round in hand, which is not counted, since what it started may have heard the signal, too. A line a
+torture at the end: name, rounds done, failures, seconds.
 """
 
 from __future__ import annotations
@@ -11,12 +12,16 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import signal
 import sys
 import time
 import traceback
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+
+#: Signals that came.
+broken_off: list[int] = []
 
 STATE = Path(__file__).parents[2] / ".torture"
 
@@ -43,14 +48,18 @@ def run(name: str, seed: int, rounds: int) -> tuple[int, int, float]:
     done: int = state.get("done", 0)
     failed: list[int] = state.get("failed", [])
     started = time.monotonic()
-    while done < rounds:
+    while done < rounds and not broken_off:
         number = seed * 1_000_003 + done
         print(f"{name}: round {done + 1} of {rounds}, seed {number}", file=sys.stderr, flush=True)
+        bad = False
         try:
             torture(number)
         except Exception:  # noqa: BLE001 - whatever a round fails with, it is told, and the next one is run
             traceback.print_exc()
-            failed.append(number)
+            bad = True
+        if broken_off:
+            break
+        failed += [number] * bad
         done += 1
         STATE.mkdir(exist_ok=True)
         path.write_text(json.dumps({"done": done, "failed": failed}))
@@ -65,6 +74,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int)
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, frame: broken_off.append(number))
     names = [options.only] if options.only else list(TABLE)
     results = {name: run(name, options.seed, options.rounds or TABLE[name][1]) for name in names}
     for name, (done, failed, seconds) in results.items():

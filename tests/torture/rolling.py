@@ -8,7 +8,9 @@ change is made, follows from the seed. It runs on the lab that is up, or on one 
 from __future__ import annotations
 
 import random
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,9 +42,14 @@ def _round(applied: AppliedFleet, templates: tuple[str, ...], words: str) -> lis
     mail = SteadyMail(applied)
     with tempfile.TemporaryDirectory(prefix="smtpctl-rolling-") as folder:
         inventory = rolling.inventory_with(Path(folder), templates, words)
+        began = time.monotonic()
         with applied.lab.entered(), mail.flowing():
             answer = smtpctl("apply", str(inventory), "--yes", check=False)
+    taken = f"{len(mail.accepted)} messages in {time.monotonic() - began:.0f} s, slowest session {mail.slowest:.1f} s"
+    print(f"rolling: {taken}, {mail.late} sessions not begun", file=sys.stderr, flush=True)
+    changed = [line.split()[0] for line in answer.stdout.splitlines() if "applied" in line.split()]
     problems = [f"apply: {answer.stderr}"] if answer.returncode else []
+    problems += [f"{host} was not changed" for host in applied.fleet.hosts if host not in changed]
     problems += [line for line in answer.stderr.splitlines() if "cut" in line or "go on after" in line]
     problems += [f"session failed {failure}" for failure in mail.failed]
     copies = mail.copies()

@@ -16,6 +16,7 @@ BASE = "/var/lib/smtpctl"
 
 JOURNAL = "journal.json"
 REVISIONS = "revisions"
+STAGE = "stage"
 
 
 def journal(base: str = BASE) -> dict[str, Any] | None:

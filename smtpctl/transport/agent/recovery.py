@@ -6,19 +6,20 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from . import MARKER, lock, processes, staging, undo, units
+from . import MARKER, lock, processes, staging, swap, undo, units
 from .store import Store, sync_folder, write_durably
 
 UNIT = "smtpctl-recover.service"
 UNIT_FILE = Path("/etc/systemd/system") / UNIT
 
-#: Runs after local file systems are there and before anything that serves mail or filters packets. The condition keeps
-#: an ordinary boot free of it.
+#: Runs after local file systems are there and before anything that serves mail or filters packets. The conditions, of
+#: which one has to hold, keep an ordinary boot free of it.
 UNIT_TEXT = f"""# Written by smtpctl. Leads back a configuration change that was interrupted by a reboot.
 [Unit]
 Description=smtpctl: lead back an interrupted change
 DefaultDependencies=no
-ConditionPathExists=/var/lib/smtpctl/journal.json
+ConditionPathExists=|/var/lib/smtpctl/journal.json
+ConditionPathExists=|/var/lib/smtpctl/stage
 After=local-fs.target
 Before=sysinit.target network-pre.target nftables.service
 Conflicts=shutdown.target
@@ -93,12 +94,20 @@ def undo_unfinished(store: Store, reason: str, *, booting: bool = False) -> str:
     """Lead back the unfinished apply, if there is one; what was done, in words, or nothing. The lock is held."""
     journal = store.journal()
     if journal is None:
+        _tidy(store)
         return ""
     problems = undo.undo(store, journal, reason, booting=booting)
-    staging.clear(store)
     done = f"led back to {journal['previous'] or 'the state before smtpctl'}{undo.stays(journal)}: {reason}"
     log(f"{done}{f'; left over: {problems}' if problems else ''}")
     return done
+
+
+def _tidy(store: Store) -> None:
+    """Finish the commit of an agent that ended right after it, and drop the stage of one that ended before."""
+    current = store.current() or {}
+    swap.clean(current.get("before", ()))
+    swap.remove_empty(current.get("left", ()))
+    staging.clear(store)
 
 
 def run(store: Store, reason: str, *, number: int | None = None, booting: bool = False) -> None:
@@ -109,7 +118,7 @@ def run(store: Store, reason: str, *, number: int | None = None, booting: bool =
     held = lock.exclusive(store.base, wait=True)
     try:
         journal = store.journal()
-        if journal is not None and number in (None, journal["number"]):
+        if journal is None or number in (None, journal["number"]):
             undo_unfinished(store, reason, booting=booting)
     finally:
         held.release()

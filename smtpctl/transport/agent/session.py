@@ -208,14 +208,13 @@ class Session:
 
     def lead_back(self, message: frames.Message) -> dict[str, Any]:
         """Lead back what is live and unconfirmed, because the controller says so."""
-        from . import staging, undo
+        from . import undo
 
         self._require_lock()
         if self.journal is None:
             raise StepError("undo", "nothing is live that could be led back")
         stays = undo.stays(self.journal)
         problems = undo.undo(self.store, self.journal, message.header["reason"])
-        staging.clear(self.store)
         self.journal = None
         return {"answer": "undone", "problems": problems, "stays": stays}
 
@@ -338,12 +337,11 @@ class Session:
         self.channel.send({"event": "step", "step": step, "detail": detail})
 
     def _led_back(self, journal: dict[str, Any], error: StepError | OSError) -> dict[str, Any]:
-        from . import staging, undo
+        from . import undo
 
         step, detail = (error.step, error.detail) if isinstance(error, StepError) else ("swap", str(error))
         self.report("undo", f"after: {step}")
         problems = undo.undo(self.store, journal, f"{step}: {detail}")
-        staging.clear(self.store)
         failed = {"answer": "failed", "step": step, "detail": detail}
         return {**failed, "undone": True, "problems": problems, "stays": undo.stays(journal)}
 
@@ -356,7 +354,7 @@ class Session:
         if not os.path.isdir(records.BASE):
             return ""
         self.lock = lock.exclusive(records.BASE)
-        if records.journal() is None:
+        if records.journal() is None and not os.path.isdir(f"{records.BASE}/{records.STAGE}"):
             return ""
         from . import recovery
 

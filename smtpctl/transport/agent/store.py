@@ -34,7 +34,7 @@ class Store:
         self.agent = base / "agent"
         self.agents = base / "agents"
         self.objects = base / "objects"
-        self.stage = base / "stage"
+        self.stage = base / records.STAGE
         self.journal_file = base / records.JOURNAL
         self.revisions = base / records.REVISIONS
         self.undone = base / "undone"

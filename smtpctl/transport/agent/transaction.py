@@ -100,9 +100,9 @@ def _prove(journal: Mapping[str, Any], request: Mapping[str, Any], started: Sequ
 def commit(store: Store, journal: Mapping[str, Any], keep: int) -> None:
     """The new state is the host's revision from here on; there is no way back but another apply."""
     store.commit({**journal})
-    timer.disarm()
     swap.clean(journal["before"])
     swap.remove_empty(journal["left"])
+    timer.disarm()
     store.prune(keep)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from . import StepError, facts, probes, steps, swap, timer, units
+from . import StepError, facts, probes, staging, steps, swap, timer, units
 from .store import Store, now
 
 MASKED = ("masked", "masked-runtime")
@@ -33,6 +33,7 @@ def undo(store: Store, journal: Mapping[str, Any], reason: str, *, booting: bool
         except (StepError, OSError) as error:
             problems.append(str(error))
     outcome = "; ".join(problems)
+    staging.clear(store)  # first: on a full disk it makes the room that the record needs
     store.abandon({**journal}, {"undone": now(), "reason": reason, "problems": outcome})
     timer.disarm()
     return outcome
