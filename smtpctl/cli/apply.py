@@ -47,7 +47,6 @@ def apply(
       smtpctl apply friday.plan
     """
     from smtpctl.cli.plan_files import read_plans
-    from smtpctl.deploy.apply import Settings, apply_fleet, rendered
 
     if go_on and rollback_all:
         raise UsageError("--continue and --rollback-all exclude each other")
@@ -55,6 +54,9 @@ def apply(
     if saved and (hosts or roles):
         raise UsageError("a plan file names its hosts", hint="leave --host and --role out")
     selection = select(saved.inventory, list(saved.hosts)) if saved else select(inventory, hosts, roles)
+    called = selection.call()
+    from smtpctl.deploy.apply import Settings, apply_fleet, rendered
+
     settings = Settings(
         order=selection.order,
         turns=selection.turns,
@@ -66,7 +68,7 @@ def apply(
     )
     results = apply_fleet(
         selection.targets,
-        rendered(selection.render),
+        rendered(selection.render, called),
         settings,
         reporter(selection.secrets.mask, as_json),
         agreement(selection.secrets.mask, selection.rollout, yes=yes, as_json=as_json),

@@ -68,10 +68,11 @@ def drift(
 
 
 def _look(selection: Selection, as_json: bool) -> tuple[dict[str, tuple[Finding, ...]], dict[str, SmtpctlError]]:
+    called = selection.call()
     from smtpctl.deploy.apply import rendered
     from smtpctl.deploy.drift import fleet_drift
 
-    found, errors = fleet_drift(selection.targets, rendered(selection.render))
+    found, errors = fleet_drift(selection.targets, rendered(selection.render, called))
     for error in errors.values():
         print_error(selection.secrets.mask(str(error)), error.hint)
     if as_json:

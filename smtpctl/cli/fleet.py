@@ -14,12 +14,15 @@ from smtpctl.kept import sealed
 from smtpctl.model.frozen import Frozen
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from smtpctl.model.artifacts import DesiredHost
     from smtpctl.model.fleet import Fleet
     from smtpctl.model.plans import HostPlan
     from smtpctl.model.rollouts import Rollout, Turn
     from smtpctl.model.secrets import Secrets
     from smtpctl.transport.connection import Target
+    from smtpctl.transport.host import Host
 
 host_option = click.option("--host", "hosts", multiple=True, metavar="HOST", help="Only this host; may be given again.")
 role_option = click.option(
@@ -39,6 +42,12 @@ class Selection(Frozen):
     secrets: Secrets
     targets: dict[str, Target]
     neighbours: dict[str, Target]
+
+    def call(self) -> dict[str, Future[Host]]:
+        """Sign in to the chosen hosts, as far as that gains time, while the rest of a command is imported."""
+        from smtpctl.transport.calls import call_all
+
+        return call_all(self.targets)
 
     def render(self) -> dict[str, DesiredHost]:
         """The desired state of the chosen hosts; that of a whole fleet is kept, and rendered when anything changed."""

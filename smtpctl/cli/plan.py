@@ -38,14 +38,15 @@ def plan(
       smtpctl plan inventory/reference.yml --role relay --exit-code
       smtpctl plan inventory/reference.yml --out friday.plan && smtpctl apply friday.plan
     """
+    selection = select(inventory, hosts, roles)
+    called = selection.call()
     from smtpctl.cli.plan_files import write_plans
     from smtpctl.cli.plan_text import plan_document, show_plans
     from smtpctl.cli.rollout_text import rollout_document, show_rollout
     from smtpctl.deploy.apply import plan_fleet, rendered
 
-    selection = select(inventory, hosts, roles)
     mask = selection.secrets.mask
-    plans, errors = plan_fleet(selection.targets, rendered(selection.render), lambda event: None)
+    plans, errors = plan_fleet(selection.targets, rendered(selection.render, called), lambda event: None)
     if as_json:
         documents = {name: plan_document(item, mask) for name, item in plans.items()}
         print_json({"hosts": documents, "waves": rollout_document(selection.rollout(plans), plans)})

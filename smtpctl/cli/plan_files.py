@@ -39,10 +39,10 @@ def write_plans(out: Path, inventory: Path, plans: Mapping[str, HostPlan]) -> No
 
 def read_plans(path: Path) -> PlanFile | None:
     """The plans in ``path``; None where it is no plan file. Raise UsageError for one of another version."""
-    from smtpctl.model.plans import SavedPlan
-
     if not path.read_bytes()[:64].lstrip().startswith(b'{\n  "smtpctl-plan"'):
         return None
+    from smtpctl.model.plans import SavedPlan
+
     document = json.loads(path.read_text())
     if document["smtpctl-plan"] != VERSION:
         raise UsageError(

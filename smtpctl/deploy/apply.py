@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import field
+from typing import TYPE_CHECKING
 
 from smtpctl.deploy.crew import Crew, crew
 from smtpctl.deploy.judge import rule_errors
@@ -23,8 +25,17 @@ from smtpctl.plan import moved
 from smtpctl.transport.connection import Target
 from smtpctl.transport.requests import CONFIRM_SECONDS
 
-#: Connects every visit, and says what is desired of it.
-Desire = Callable[[Crew], None]
+if TYPE_CHECKING:
+    from smtpctl.transport.host import Host
+
+#: Looks at a host, once it is known what is desired of it.
+Look = Callable[[Visit], object]
+
+#: Connects every visit, says what is desired of it, and has it looked at as soon as both are there.
+Desire = Callable[[Crew, Look], None]
+
+#: Makes what is desired of all hosts.
+Render = Callable[[], Mapping[str, DesiredHost]]
 
 #: Decides, from all plans, whether to go on.
 Confirm = Callable[[Mapping[str, HostPlan]], bool]
@@ -57,15 +68,25 @@ class Settings(Frozen):
     confirm_seconds: float = CONFIRM_SECONDS
 
 
-def rendered(render: Callable[[], Mapping[str, DesiredHost]]) -> Desire:
-    """Desire what ``render`` returns; it works while the connections are being made."""
+def rendered(render: Render, called: Mapping[str, Future[Host]] | None = None) -> Desire:
+    """Desire what ``render`` returns; it works while hosts are signed in to, or were ``called`` before."""
+    hosts = called or {}
 
-    def desire(run: Crew) -> None:
-        connecting = run.begin(Visit.connect, run.visits.values())
-        desired = render()
-        run.finish(connecting)
-        for name, visit in run.visits.items():
-            visit.desired = desired[name]
+    def desire(run: Crew, look: Look) -> None:
+        desired: Future[Mapping[str, DesiredHost]] = Future()
+
+        def come(visit: Visit) -> None:
+            visit.connect(hosts.get(visit.name))
+            visit.desired = desired.result()[visit.name]
+            look(visit)
+
+        work = run.begin(come, run.visits.values())
+        try:
+            desired.set_result(render())
+        except BaseException:
+            desired.cancel()  # nobody waits for it any more
+            raise
+        run.finish(work)
 
     return desire
 
@@ -73,9 +94,10 @@ def rendered(render: Callable[[], Mapping[str, DesiredHost]]) -> Desire:
 def kept(revision: str) -> Desire:
     """Desire what each host was in a kept revision; the one before its current, where none is named."""
 
-    def desire(run: Crew) -> None:
+    def desire(run: Crew, look: Look) -> None:
         run.each(Visit.connect, run.visits.values())
         run.each(lambda visit: visit.recall(revision), run.whole())
+        run.each(look, run.whole())
 
     return desire
 
@@ -83,15 +105,15 @@ def kept(revision: str) -> Desire:
 def before_last_run() -> Desire:
     """Desire, of the hosts that the last command changed, what they were before it. All others are left out."""
 
-    def desire(run: Crew) -> None:
+    def desire(run: Crew, look: Look) -> None:
         last: dict[str, HistoryEntry] = {}
 
-        def look(visit: Visit) -> None:
+        def remember(visit: Visit) -> None:
             visit.connect()
             if entries := [entry for entry in visit.history() if not entry.undone]:
                 last[visit.name] = entries[-1]
 
-        run.each(look, run.visits.values())
+        run.each(remember, run.visits.values())
         if len(run.whole()) < len(run.visits):
             return
         if not last:
@@ -103,6 +125,7 @@ def before_last_run() -> Desire:
             raise SmtpctlError("the last command was of an older smtpctl, which noted no hosts", hint="name a host")
         run.keep(name for name, entry in last.items() if entry.run == newest.run)
         run.each(lambda visit: visit.recall(""), run.whole())
+        run.each(look, run.whole())
 
     return desire
 
@@ -112,8 +135,7 @@ def plan_fleet(
 ) -> tuple[dict[str, HostPlan], list[SmtpctlError]]:
     """Plans of all hosts that can be observed, and an error for each that cannot. Writes nothing anywhere."""
     with crew(targets, report) as run:
-        desire(run)
-        run.each(lambda visit: visit.observe(exclusive=False), run.whole())
+        desire(run, lambda visit: visit.observe(exclusive=False))
         plans = {name: visit.plan for name, visit in run.visits.items() if visit.plan is not None}
         errors = [visit.error for visit in run.visits.values() if visit.error is not None]
         if not errors and any(not plan.empty for plan in plans.values()):
@@ -131,7 +153,7 @@ def apply_fleet(
 ) -> list[HostResult]:
     """Bring every target to what is desired of it; a result for each. Raises nothing that a host did wrong."""
     with crew(targets, report) as run:
-        desire(run)
+        desire(run, _look(settings))
         _run(run, settings, report, confirm)
         return [visit.result(mask) for visit in run.visits.values()]
 
@@ -153,13 +175,12 @@ def verdict(results: Sequence[HostResult]) -> SmtpctlError | None:
     return SmtpctlError(f"nothing was applied; failed on: {', '.join(result.host for result in failed)}")
 
 
+def _look(settings: Settings) -> Look:
+    return Visit.observe_upgrades if settings.kind == "upgrade" else lambda visit: visit.observe(exclusive=True)
+
+
 def _run(run: Crew, settings: Settings, report: Report, confirm: Confirm) -> None:
     if len(run.whole()) < len(run.visits):
-        return
-    upgrade = settings.kind == "upgrade"
-    if run.each(
-        lambda visit: visit.observe_upgrades() if upgrade else visit.observe(exclusive=True), run.visits.values()
-    ):
         return
     changing = [visit for visit in run.visits.values() if visit.plan and not visit.plan.empty]
     if (not changing and not settings.expected) or not _permitted(run, changing, settings, report, confirm):

@@ -10,11 +10,8 @@ from contextlib import contextmanager
 from smtpctl.deploy.visit import Report, Visit
 from smtpctl.errors import SmtpctlError
 from smtpctl.model.artifacts import DesiredHost
+from smtpctl.transport.calls import WORKERS
 from smtpctl.transport.connection import Target, operator
-
-#: More connections at once gain nothing: the key exchanges share this machine's processors.
-WORKERS = 32
-
 
 #: A step that is going on, by visit.
 Work = list[tuple[Visit, Future[object]]]

@@ -17,8 +17,7 @@ def fleet_drift(
 ) -> tuple[dict[str, tuple[Finding, ...]], dict[str, SmtpctlError]]:
     """Findings on every host that can be observed, and an error for each that cannot."""
     with crew(targets, lambda event: None) as run:
-        desire(run)
-        run.each(lambda visit: visit.observe(exclusive=False), run.whole())
+        desire(run, lambda visit: visit.observe(exclusive=False))
         found = {
             visit.name: findings(visit.desired, visit.observed)
             for visit in run.whole()

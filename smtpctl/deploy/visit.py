@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from smtpctl.errors import HostError, SmtpctlError, TransportError
 from smtpctl.model.artifacts import DesiredHost
@@ -17,6 +17,9 @@ from smtpctl.plan.upgrades import patterns as upgrade_patterns
 from smtpctl.transport import requests
 from smtpctl.transport.connection import Target
 from smtpctl.transport.host import Host, LedBackError, led_back
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 Report = Callable[[Event], None]
 
@@ -53,9 +56,9 @@ class Visit:
     def name(self) -> str:
         return self.target.host
 
-    def connect(self) -> None:
-        """Sign in and start the agent."""
-        self._host = Host(self.target, self.holder)
+    def connect(self, called: Future[Host] | None = None) -> None:
+        """Sign in and start the agent, unless the host was ``called`` before."""
+        self._host = called.result() if called else Host(self.target, self.holder)
 
     def recall(self, revision: str) -> None:
         """Desire what a kept revision of this host was; the one before the current, where none is named."""

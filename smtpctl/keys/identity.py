@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from contextlib import suppress
 from dataclasses import field
 from pathlib import Path
@@ -52,6 +51,8 @@ def load_identity(path: Path) -> Identity:
 
 def create_identity(path: Path) -> Identity:
     """Make a new identity at ``path`` (0600, its folder 0700), unless another process was faster: then read that."""
+    import tempfile  # brings many others, and is needed once in a lifetime
+
     key = pyrage.x25519.Identity.generate()
     text = f"# opens the secrets of smtpctl's fleets; keep a copy offline\n# public key: {key.to_public()}\n{key}\n"
     try:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -98,6 +97,8 @@ def change_recipients(
 def replace_file(path: Path, content: bytes, *, mode: int) -> None:
     """Write ``path`` whole: a reader sees the old or the new content, also after a power failure. Relies on rename
     within one folder being atomic (POSIX)."""
+    import tempfile  # brings many others; every plan reads secrets, and few commands write them
+
     try:
         descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:

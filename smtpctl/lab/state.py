@@ -19,19 +19,19 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from smtpctl.errors import LabError
 from smtpctl.lab.linux import start_time
+from smtpctl.model.frozen import Frozen
 
 DEFAULT_STATE = Path("/var/lib/smtpctl-lab")
 
 Report = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Frozen):
     """The running lab: its PID 1 as this machine numbers it, its cgroup, and its hosts' addresses by name."""
 
     pid: int
@@ -45,8 +45,7 @@ class Record:
         return self.start_time != "" and start_time(self.pid) == self.start_time
 
 
-@dataclass(frozen=True, slots=True)
-class StateFolder:
+class StateFolder(Frozen):
     """Paths under one state folder. Nothing is made until it is asked for."""
 
     root: Path

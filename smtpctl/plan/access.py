@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from fnmatch import fnmatchcase
 
 from smtpctl.model.plans import FileChange
+from smtpctl.plan.patterns import matches
 
 #: Packet filter, sshd and what signs in through it, network, sudo, and what could stop PID 1 from running any of them.
 PATTERNS = (
@@ -40,5 +40,5 @@ UNITS = (
 def risks_access(changes: Iterable[FileChange], units: Iterable[str]) -> bool:
     """Whether one of ``changes``, or what happens to one of ``units``, could keep the controller from coming back."""
     return any(unit in UNITS for unit in units) or any(
-        fnmatchcase(change.path, pattern) for change in changes for pattern in PATTERNS
+        matches(change.path, pattern) for change in changes for pattern in PATTERNS
     )

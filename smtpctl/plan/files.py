@@ -7,6 +7,9 @@ import difflib
 from smtpctl.model.artifacts import DesiredHost, ManagedFile
 from smtpctl.model.plans import Change, FileChange, FileFact, Kind, ObservedHost
 
+#: What stands where nothing was observed.
+NOTHING = FileFact()
+
 
 def file_changes(desired: DesiredHost, observed: ObservedHost) -> tuple[FileChange, ...]:
     """Every difference in files, by path. A file that smtpctl never wrote and does not want is left alone."""
@@ -16,7 +19,7 @@ def file_changes(desired: DesiredHost, observed: ObservedHost) -> tuple[FileChan
 
 
 def _wanted(file: ManagedFile, observed: ObservedHost) -> FileChange | None:
-    before = observed.files.get(file.path, FileFact())
+    before = observed.files.get(file.path, NOTHING)
     same_content = before.kind is Kind.FILE and before.sha256 == file.sha256
     if same_content and (before.mode, before.owner, before.group) == (file.mode, file.owner, file.group):
         return None
@@ -36,7 +39,7 @@ def _wanted(file: ManagedFile, observed: ObservedHost) -> FileChange | None:
 
 
 def _unwanted(path: str, observed: ObservedHost) -> FileChange | None:
-    before = observed.files.get(path, FileFact())
+    before = observed.files.get(path, NOTHING)
     if before.kind is Kind.ABSENT:
         return None
     old = None if observed.owned[path].secret else observed.contents.get(path)

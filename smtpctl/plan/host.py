@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 
 from smtpctl.model.artifacts import Check, DesiredHost
 from smtpctl.model.plans import FileChange, HostPlan, ObservedHost
 from smtpctl.plan import units
 from smtpctl.plan.access import risks_access
 from smtpctl.plan.files import file_changes
+from smtpctl.plan.patterns import matches
 
 SYSUSERS = ("/etc/sysusers.d/", "/usr/local/lib/sysusers.d/")
 TMPFILES = ("/etc/tmpfiles.d/", "/usr/local/lib/tmpfiles.d/")
@@ -63,7 +63,7 @@ def _checks(desired: DesiredHost, changes: Sequence[FileChange]) -> tuple[Check,
     return tuple(
         check
         for check in desired.checks
-        if any(fnmatchcase(change.path, pattern) for change in changes for pattern in check.paths)
+        if any(matches(change.path, pattern) for change in changes for pattern in check.paths)
     )
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from fnmatch import fnmatchcase
 
 from smtpctl.model.artifacts import Action, DesiredHost, Service
 from smtpctl.model.plans import FileChange, ObservedHost, UnitAction, UnitFact, UnitStep
+from smtpctl.plan.patterns import matches
 
 #: What a reason asks for, and the reason in words.
 Reason = tuple[UnitAction, str]
+
+#: A unit of which nothing was observed.
+UNKNOWN = UnitFact()
 
 UNIT_FOLDERS = ("/etc/systemd/system/", "/usr/local/lib/systemd/system/")
 
@@ -82,7 +85,7 @@ def _triggered(service: Service, changes: Sequence[FileChange]) -> list[Reason]:
         (_action(action), change.path)
         for change in changes
         for pattern, action in service.triggers
-        if fnmatchcase(change.path, pattern)
+        if matches(change.path, pattern)
     ]
     return reasons + [(UnitAction.RESTART, change.path) for change in changes if _defines(change.path, service.unit)]
 
@@ -98,7 +101,7 @@ def _stale(service: Service, fact: UnitFact, desired: DesiredHost, observed: Obs
         (_action(action), f"runs on an older {path}")
         for path in later
         for pattern, action in service.triggers
-        if fnmatchcase(path, pattern)
+        if matches(path, pattern)
     ]
 
 
@@ -132,4 +135,4 @@ def _template_stem(unit: str) -> str:
 
 
 def _fact(observed: ObservedHost, unit: str) -> UnitFact:
-    return observed.units.get(unit, UnitFact())
+    return observed.units.get(unit, UNKNOWN)

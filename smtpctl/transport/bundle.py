@@ -12,9 +12,9 @@ import shlex
 import threading
 import zipfile
 from functools import cache
-from importlib import resources
+from pathlib import Path
 
-from smtpctl.transport.agent import MARKER
+from smtpctl.transport import agent
 
 PACKAGE = "smtpctl_agent"
 
@@ -77,10 +77,8 @@ def _pack() -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as bundle:  # packed once a run, sent once a host: compressing would take longer
         _add(bundle, "__main__.py", _MAIN)
-        folder = resources.files("smtpctl.transport.agent")
-        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
-            if entry.name.endswith(".py"):
-                _add(bundle, f"{PACKAGE}/{entry.name}", entry.read_text(encoding="utf-8"))
+        for path in sorted(Path(agent.__file__).parent.glob("*.py")):
+            _add(bundle, f"{PACKAGE}/{path.name}", path.read_text(encoding="utf-8"))
     return buffer.getvalue()
 
 
@@ -89,7 +87,7 @@ def command(user: str, holder: str) -> str:
 
     Any other user than root has the fixed command of a bootstrapped host, or may sudo whatever he wants.
     """
-    arguments = [MARKER, holder, hashlib.sha256(archive()).hexdigest()]
+    arguments = [agent.MARKER, holder, hashlib.sha256(archive()).hexdigest()]
     words = ["/usr/bin/python3", "-I", "-S", "-B", "-c", _LOADER, *arguments]
     if user == "root":
         return shlex.join(words)

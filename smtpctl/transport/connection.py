@@ -1,7 +1,8 @@
 """A host as it is reached, and one SSH connection to it: one session, one command.
 
-The host answers the TCP connection with a process of its own, which gets ready while paramiko is imported here: that
-takes as long as all that a plan has to do over the connection (``smtpctl.transport.handshake``).
+The host answers the TCP connection with a process of its own, which takes as long to get ready as this machine takes to
+import paramiko (``smtpctl.transport.handshake``) and all else that a plan needs. So whoever knows early which hosts it
+will want to speak to may ``call`` them before.
 
 TCP_NODELAY is set by hand: paramiko never does, and every small exchange would wait 40 ms for a delayed
 acknowledgement.
@@ -9,7 +10,10 @@ acknowledgement.
 
 from __future__ import annotations
 
+import errno
 import getpass
+import os
+import select
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,11 +40,11 @@ class Target(Frozen):
 
 
 class Connection:
-    """An authenticated connection. Closed by ``close``, or as a context manager."""
+    """An authenticated connection, closed by ``close``; over ``raw`` where the host was called before."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, raw: socket.socket | None = None) -> None:
         self.target = target
-        raw = reach(target)
+        raw = answered(target, raw or call(target))
         from smtpctl.transport import handshake
 
         self._transport, self._key = handshake.signed_in(target, raw)
@@ -60,14 +64,27 @@ class Connection:
         self._transport.close()
 
 
-def reach(target: Target) -> socket.socket:
-    """A TCP connection to the host. Raise TransportError."""
-    try:
-        raw = socket.create_connection((target.address, target.port), timeout=TIMEOUT)
-    except OSError as error:
+def call(target: Target) -> socket.socket:
+    """Begin a TCP connection to the host, and do not wait for it."""
+    raw = socket.socket(socket.AF_INET6 if ":" in target.address else socket.AF_INET)
+    raw.setblocking(False)
+    raw.connect_ex((target.address, target.port))
+    return raw
+
+
+def answered(target: Target, raw: socket.socket) -> socket.socket:
+    """The connection, made. Raise TransportError, and close it."""
+    poll = select.poll()
+    poll.register(raw, select.POLLOUT)
+    # Once a connection is made or has failed, connect(2) says which.
+    number = raw.connect_ex((target.address, target.port)) if poll.poll(1000 * TIMEOUT) else errno.ETIMEDOUT
+    if number not in (0, errno.EISCONN):
+        raw.close()
         raise TransportError(
-            f"{where(target)}: no connection: {error}", hint="is the host up, and may this machine reach its SSH port?"
-        ) from error
+            f"{where(target)}: no connection: {os.strerror(number)}",
+            hint="is the host up, and may this machine reach its SSH port?",
+        )
+    raw.settimeout(TIMEOUT)
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10)

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from smtpctl.errors import TransportError
-from smtpctl.transport.connection import TIMEOUT, Target, known_name, reach, where
+from smtpctl.transport.connection import TIMEOUT, Target, answered, call, known_name, where
 
 # paramiko's reader of ssh_config, which is not used here, imports invoke when it is there: 45 ms at every start.
 sys.modules.setdefault("invoke", None)  # type: ignore[arg-type]
@@ -50,7 +50,7 @@ def shown_key(target: Target) -> paramiko.PKey:
     Raise TransportError where another key is known.
     """
     known = known_keys(target) or {}
-    transport = _transport(reach(target))
+    transport = _transport(answered(target, call(target)))
     try:
         _greet(target, transport, known)
         shown = transport.get_remote_server_key()

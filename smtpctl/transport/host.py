@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from smtpctl.errors import HostError, TransportError
 from smtpctl.transport import bundle
 from smtpctl.transport.agent import frames
 from smtpctl.transport.connection import Connection, Target
+
+if TYPE_CHECKING:
+    from socket import socket
 
 #: Called with (step, detail) whenever the agent begins a step.
 OnStep = Callable[[str, str], None]
@@ -119,8 +122,8 @@ class Agent:
 class Host(Agent):
     """The agent of one host. Close it, or use it as a context manager: the lock on the host lives as long."""
 
-    def __init__(self, target: Target, holder: str) -> None:
-        self._connection = Connection(target)
+    def __init__(self, target: Target, holder: str, raw: socket | None = None) -> None:
+        self._connection = Connection(target, raw)
         super().__init__(self._connection, holder)
 
     def __enter__(self) -> Self:

@@ -19,7 +19,8 @@ sys.path.insert(0, "/var/lib/smtpctl/agent")
 from smtpctl_agent import facts, store, systemd
 units = [service["unit"] for service in store.Store().current()["services"]] + {list(OTHERS)!r}
 said, shown = systemd.properties(units), facts.shown_units(units)
-print(json.dumps([len(units), [name for name, one, other in zip(units, said, shown) if one != other]]))
+same = [one == {{name: other[name] for name in one}} for one, other in zip(said, shown)]
+print(json.dumps([len(units), [unit for unit, agreed in zip(units, same) if not agreed]]))
 """
 
 

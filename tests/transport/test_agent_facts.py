@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,16 @@ Package: dovecot-core
 Status: install ok half-configured
 Version: 2.4.1-4
 """
+
+
+def test_an_address_is_here_when_an_interface_has_it() -> None:
+    assert facts.holds_address("127.0.0.1")
+    assert not facts.holds_address("127.0.0.0")  # a route to this host, and no address of it
+    assert not facts.holds_address("198.51.100.7")  # RFC 5737: nobody's
+    assert not facts.holds_address("2001:db8::7")  # RFC 3849: nobody's
+    shown = subprocess.run(["ip", "-o", "address", "show", "up"], capture_output=True, check=True, text=True).stdout
+    for line in shown.splitlines():
+        assert facts.holds_address(line.split()[3].partition("/")[0]), line
 
 
 def test_a_file_has_hash_mode_and_owner(tmp_path: Path) -> None:
