@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from smtpctl.transport.host import Host
 
-#: Hosts that are worked on at once, by the processors of this machine. With 32 on two processors, which had the hosts of
-#: a lab to run as well, a plan of sixty hosts took half as long again, and 40 % more of their time.
+#: Hosts that are worked on at once, by the processors of this machine. With 32 on two processors, which ran the hosts
+#: of a lab as well, a plan of sixty hosts took half as long again, and 40 % more of their time.
 WORKERS = 6 * (os.cpu_count() or 1)
 
 
