@@ -55,6 +55,10 @@ TENDED_AT_ONCE = 20
 SWEPT_AT_ONCE = 200
 SWEEP_EVERY = SECOND // 2
 
+#: Of many keys more are looked at in a round, so that so many rounds see all: what is kept too long takes room.
+SWEEP_ROUNDS = 100
+MOST_SWEPT_AT_ONCE = 2000
+
 #: Keys that the rules name are looked at so often, well before one would be forgotten.
 NAMED_EVERY = 300 * SECOND
 
@@ -138,7 +142,8 @@ class Book:
         self._agenda = Agenda()
         self._handed_back: list[HandBack] = []
         self._to_sweep: list[Key] = []
-        self._next_sweep = 0
+        self._swept_at_once = SWEPT_AT_ONCE
+        self._next_sweep = self._next_shelf = 0
         #: When the next round of housekeeping is worth an occasion of its own.
         self.next_round = 0
         self._named: Callable[[], Iterable[Named]] = tuple
@@ -307,11 +312,14 @@ class Book:
             self._tend(key, now)
         if not self._to_sweep and now >= self._next_sweep:
             self._to_sweep = list(self.keys.values())
+            self._swept_at_once = min(max(len(self._to_sweep) // SWEEP_ROUNDS, SWEPT_AT_ONCE), MOST_SWEPT_AT_ONCE)
             self._next_sweep = now + SWEEP_EVERY
-        for key in self._to_sweep[-SWEPT_AT_ONCE:]:
+        for key in self._to_sweep[-self._swept_at_once :]:
             self._sweep(key, now)
-        del self._to_sweep[-SWEPT_AT_ONCE:]
-        self.idle.sweep(now)
+        del self._to_sweep[-self._swept_at_once :]
+        if now >= self._next_shelf:
+            self.idle.sweep(now)
+            self._next_shelf = now + TEND_EVERY
         named = self.connected and self.entitled and now >= self._next_naming and self._look_after_named(now)
         return named or bool(self._to_sweep) or self._agenda.waits(now)
 

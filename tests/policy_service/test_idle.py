@@ -106,3 +106,16 @@ def test_one_key_serves_all_who_knew_it_before_it_was_idle() -> None:
     assert again is key
     assert book.key("a", LIMIT, "limit", now) is key
     assert [book.charge(((again, 1),), print, now) for _ in range(2)] == [GRANTED, GRANTED]
+
+
+def test_keys_that_come_once_are_put_away_as_quickly_as_they_come() -> None:
+    book = Book()
+    a_second = 20_000
+    fullest = 0
+    for moment in range(2 * SECOND, 10 * SECOND, SECOND // 100):
+        for number in range(a_second // 100):
+            book.key(f"{moment}-{number}", LIMIT, "limit", moment)
+        book.tend(moment)
+        fullest = max(fullest, len(book.keys))
+    # They are in use for two seconds, and each is looked at once within the next one and a half.
+    assert fullest < 3.5 * a_second
