@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -52,9 +52,12 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows as the ledger takes them: statements to copy by and what they copy; changes as JSON; unknown lines."""
+    """Rows as the ledger takes them: statements to copy by and what they copy; changes; unknown lines."""
 
     copies: tuple[tuple[bytes, bytes], ...]
+    #: What ``ledger.advance_messages`` takes: arrays of the same length.
+    advances: tuple[str, ...]
+    #: What ``ledger.change_messages`` takes: JSON.
     changes: str
     unknown: list[UnknownLine]
 
@@ -143,13 +146,18 @@ class Writer:
             source, self._host.encode(), base, self._subjects.numbers, self._subjects.hider
         )
         self._encoder = encoder
+        advances: list[Change] = []
+        changes: list[Change] = []
+        for change in rows.changes:
+            (advances if change.only_advances() else changes).append(change)
         return Batch(
             (
                 (_COPY_MESSAGES, copying.whole(map(encoder.message, rows.messages))),
                 (_COPY_DELIVERIES, copying.whole(map(encoder.delivery, rows.deliveries))),
                 (_COPY_EVENTS, copying.whole(map(encoder.event, rows.events))),
             ),
-            json.dumps([_change(change, base, self._subjects) for change in rows.changes]) if rows.changes else "",
+            _advances(advances, base),
+            json.dumps([_change(change, base, self._subjects) for change in changes]) if changes else "",
             _hidden(rows.unknown, self._subjects.hider),
         )
 
@@ -161,6 +169,8 @@ class Writer:
                 if data != copying.NOTHING:
                     with cursor.copy(copy_into) as copy:
                         copy.write(data)
+            if batch.advances:
+                cursor.execute("SELECT ledger.advance_messages(%s, %s, %s, %s, %s)", (before.source, *batch.advances))
             if batch.changes:
                 cursor.execute("SELECT ledger.change_messages(%s, %s)", (before.source, batch.changes))
             if batch.unknown:
@@ -231,6 +241,24 @@ def _hidden(lines: list[UnknownLine], hider: Hider | None) -> list[UnknownLine]:
     if hider is None:
         return lines
     return [UnknownLine(line.at, hider.text(line.shape), hider.text(line.sample)) for line in lines]
+
+
+def _advances(changes: list[Change], base: int) -> tuple[str, ...]:
+    """Ids, beginnings, ends and activations; nothing for none."""
+    if not changes:
+        return ()
+    columns: tuple[Sequence[int | None], ...] = (
+        [base + change.id for change in changes],
+        [change.started_at for change in changes],
+        [change.ended_at for change in changes],
+        [change.activations for change in changes],
+    )
+    return tuple(map(_array, columns))
+
+
+def _array(numbers: Sequence[int | None]) -> str:
+    """An array as PostgreSQL reads it: of thousands psycopg would look at each."""
+    return "{" + str(numbers)[1:-1].replace("None", "NULL") + "}"
 
 
 def _change(change: Change, base: int, subjects: Subjects) -> dict[str, Any]:

@@ -142,6 +142,15 @@ class Change(NamedTuple):
     parent_kind: bytes | None
     end_kind: bytes | None
 
+    def only_advances(self) -> bool:
+        """Whether it only says that the queue manager took the message up again, or removed it."""
+        if self[3:11] != _NOTHING_ELSE or self[12:15] != _NOTHING_ELSE[:3]:
+            return False
+        return self.end_kind == (None if self.ended_at is None else b"removed")
+
+
+_NOTHING_ELSE = (None,) * 8
+
 
 class Delivery(NamedTuple):
     """One attempt to hand one recipient on."""

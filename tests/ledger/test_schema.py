@@ -119,9 +119,15 @@ def test_what_is_unique_holds_the_column_that_rows_are_distributed_by(postgres: 
     ]
 
 
-def test_a_change_finds_its_message_without_reading_the_day(postgres: Cluster, database: str) -> None:
-    change = """SELECT ledger.change_messages(1, jsonb_build_array(jsonb_build_object(
-                  'id', 700, 'started_at', 700, 'ended_at', 5000000, 'end_kind', 'removed')))"""
+CHANGES = {
+    "change_messages": """SELECT ledger.change_messages(1, jsonb_build_array(jsonb_build_object(
+        'id', 700, 'started_at', 700, 'ended_at', 5000000, 'end_kind', 'removed')))""",
+    "advance_messages": "SELECT ledger.advance_messages(1, '{700}', '{700}', '{5000000}', '{NULL}')",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_change_finds_its_message_without_reading_the_day(postgres: Cluster, database: str, change: str) -> None:
     with psycopg.connect(postgres.conninfo(database)) as connection:
         connection.execute("SELECT ledger.make_day('2000-01-01'), ledger.make_day('2000-01-02')")
         connection.execute(change.encode())  # planned for a day that is empty
@@ -139,3 +145,20 @@ def test_a_change_finds_its_message_without_reading_the_day(postgres: Cluster, d
         changed = connection.execute("SELECT id, end_kind FROM ledger.messages WHERE ended_at IS NOT NULL").fetchall()
     assert changed == [(700, "removed")]
     assert read == (1,)
+
+
+def test_no_index_hears_of_a_message_that_is_taken_up_again(postgres: Cluster, database: str) -> None:
+    with psycopg.connect(postgres.conninfo(database)) as connection:
+        connection.execute("SELECT ledger.make_day('2000-01-01')")
+        connection.execute(
+            """INSERT INTO ledger.messages (id, started_at, source, host, instance, queue_id)
+               SELECT n, timestamptz '2000-01-01 00:00:00Z' + n * interval '1 microsecond', 1, 'relay1', 'postfix', n
+               FROM generate_series(1, 2000) AS n"""
+        )
+        connection.execute("SELECT ledger.advance_messages(1, '{700}', '{700}', '{NULL}', '{3}')")
+        hot = connection.execute(
+            "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = 'messages_20000101'"
+        ).fetchone()
+        message = connection.execute("SELECT activations, ended_at, end_kind FROM ledger.messages WHERE id = 700")
+        assert message.fetchone() == (3, None, None)
+    assert hot == (1, 1)
