@@ -125,18 +125,21 @@ class Rounds:
     bench: Bench
     state: State = field(default_factory=State)
     settled: bool = False
+    left: dict[str, str] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
     def run(self, interruption: Interruption) -> list[str]:
-        """One round; what does not hold after it, in words."""
+        """One round; what does not hold after it, in words. Where each host was ``left`` can be seen then."""
         self.problems = []
         if not self.settled:
             self._finish(self.state)
         before, self.state = self.state, self.state.next(restart=interruption.restart)
         self._interrupt(interruption)
-        for host, found in self._each(lambda host: self._found_settled(host, (before, self.state))):
-            if found:
+        names = {before: "old", self.state: "new"}
+        for host, found in self._each(lambda host: self._found_settled(host, tuple(names))):
+            if isinstance(found, str):
                 self.problems.append(f"{host} is neither old nor new: {found}")
+            self.left[host] = found if isinstance(found, str) else names[found]
         self._finish(self.state)
         self.settled = not self.problems
         return self.problems
@@ -213,24 +216,24 @@ class Rounds:
     def _works(self, host: str) -> bool:
         return self.bench.run(host, "pgrep -f 'smtpctl-agen[t]'", check=False) != ""
 
-    def _found_settled(self, host: str, states: Sequence[State]) -> str:
-        """Nothing, when ``host`` is in one of ``states`` once it has settled; else what is there instead."""
+    def _found_settled(self, host: str, states: Sequence[State]) -> State | str:
+        """That of ``states`` which ``host`` is in once it has settled; else what is there instead."""
         try:
             self.bench.eventually(lambda: not self.bench.run(host, UNSETTLED, check=False), within=90)
         except AssertionError:
             return "an unfinished change that nobody leads back"
         return self._found(host, states)
 
-    def _found(self, host: str, states: Sequence[State]) -> str:
-        """Nothing, when ``host`` is in one of ``states``; else what is there instead. A host that was just switched on
-        is still starting its services, and a server that was reloaded is still closing its old port."""
+    def _found(self, host: str, states: Sequence[State]) -> State | str:
+        """That of ``states`` which ``host`` is in; else what is there instead. A host that was just switched on is
+        still starting its services, and a server that was reloaded is still closing its old port."""
         whole = [state.shown(host) for state in states]
         end = time.monotonic() + 60
         while (found := self.bench.run(host, LOOK, check=False).split()) not in whole:
             if time.monotonic() > end:
                 return " ".join(found) or "nothing"
             time.sleep(0.2)
-        return ""
+        return states[whole.index(found)]
 
     def _finish(self, state: State) -> None:
         """The next apply does the job, and all hosts are where it says."""
@@ -239,10 +242,10 @@ class Rounds:
             words = [f"{result.host}: {result.outcome}: {result.step}: {result.detail}" for result in results.values()]
             self.problems.append(f"the next apply does not finish the job: {'; '.join(words)}")
         for host, found in self._each(lambda host: self._found(host, [state])):
-            if found:
+            if found != state:
                 self.problems.append(f"{host} is not in {state} after the next apply: {found}")
 
-    def _each(self, look: Callable[[str], str]) -> list[tuple[str, str]]:
+    def _each(self, look: Callable[[str], State | str]) -> list[tuple[str, State | str]]:
         """What ``look`` finds on every host, at the same time."""
         with ThreadPoolExecutor(len(HOSTS)) as pool:
             return list(zip(HOSTS, pool.map(look, HOSTS), strict=True))

@@ -1,11 +1,12 @@
 """Interruptions of an apply on three hosts: the controller killed, a connection or the power cut, a disk full.
 
-Each at a random moment of the seed; what has to hold after it is in ``tests/deploy/interruptions.py``.
+Each after a random step of the seed; what has to hold after it is in ``tests/deploy/interruptions.py``.
 """
 
 from __future__ import annotations
 
 import atexit
+import sys
 from contextlib import ExitStack
 from functools import cache
 
@@ -19,6 +20,8 @@ def torture(seed: int) -> None:
     tried = hosts()
     with tried.bench.lab.entered():
         problems = tried.run(interruption)
+    left = ", ".join(f"{host} {state}" for host, state in tried.left.items())
+    print(f"  {interruption}: {left}", file=sys.stderr, flush=True)
     assert not problems, "\n  ".join([str(interruption), *problems])
 
 
