@@ -23,6 +23,8 @@ from tests.conftest import Cluster
 SCHEMA = Path(smtpctl.ledger.__file__).parent / "sql" / "schema.sql"
 ROOT = Path(__file__).parents[3]
 _PROGRAM = "from smtpctl.intake.shipper import main; raise SystemExit(main())"
+#: As on control; and memory enough for this many rows.
+_SETTINGS = ("jit = off", "shared_buffers = '256MB'", "max_wal_size = '4GB'", "checkpoint_timeout = '30min'")
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -126,7 +128,7 @@ def server() -> Iterator[Server]:
     with tempfile.TemporaryDirectory(prefix="smtpctl-bench-", dir="/var/tmp", ignore_cleanup_errors=True) as folder:
         cluster = Cluster(found[-1], Path(folder))
         with psycopg.connect(cluster.conninfo(), autocommit=True) as connection:
-            for setting in ("shared_buffers = '256MB'", "max_wal_size = '4GB'", "checkpoint_timeout = '30min'"):
+            for setting in _SETTINGS:
                 connection.execute(f"ALTER SYSTEM SET {setting}".encode())
         cluster.stop()
         cluster.start()
