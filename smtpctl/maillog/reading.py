@@ -81,6 +81,7 @@ class LogReader:
                     if stamp != second_text:
                         second = seconds[stamp]
                         second_text = stamp
+                    # int() takes signs and spaces too, and refuses nothing at all
                     at = second + int(fraction if fraction.isdigit() else b"")
                     if ahead:
                         at -= ahead

@@ -44,7 +44,7 @@ class Connection:
 
     def __init__(self, target: Target, raw: socket.socket | None = None) -> None:
         self.target = target
-        raw = answered(target, raw or call(target))
+        raw = _lively(reach(target) if raw is None else answered(target, raw))
         from smtpctl.transport import handshake
 
         self._transport, self._key = handshake.signed_in(target, raw)
@@ -64,8 +64,16 @@ class Connection:
         self._transport.close()
 
 
+def reach(target: Target) -> socket.socket:
+    """A TCP connection to the host, whose address may be a name. Raise TransportError."""
+    try:
+        return socket.create_connection((target.address, target.port), timeout=TIMEOUT)
+    except OSError as error:
+        raise _not_reached(target, str(error)) from error
+
+
 def call(target: Target) -> socket.socket:
-    """Begin a TCP connection to the host, and do not wait for it."""
+    """Begin a TCP connection to the host by its address, and do not wait for it."""
     raw = socket.socket(socket.AF_INET6 if ":" in target.address else socket.AF_INET)
     raw.setblocking(False)
     raw.connect_ex((target.address, target.port))
@@ -80,11 +88,18 @@ def answered(target: Target, raw: socket.socket) -> socket.socket:
     number = raw.connect_ex((target.address, target.port)) if poll.poll(1000 * TIMEOUT) else errno.ETIMEDOUT
     if number not in (0, errno.EISCONN):
         raw.close()
-        raise TransportError(
-            f"{where(target)}: no connection: {os.strerror(number)}",
-            hint="is the host up, and may this machine reach its SSH port?",
-        )
+        raise _not_reached(target, os.strerror(number))
     raw.settimeout(TIMEOUT)
+    return raw
+
+
+def _not_reached(target: Target, why: str) -> TransportError:
+    hint = "is the host up, and may this machine reach its SSH port?"
+    return TransportError(f"{where(target)}: no connection: {why}", hint=hint)
+
+
+def _lively(raw: socket.socket) -> socket.socket:
+    """The connection, without Nagle's delays, and given up when the other side has vanished (tcp(7))."""
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10)

@@ -10,7 +10,7 @@ import pytest
 
 from smtpctl.errors import TransportError
 from smtpctl.transport.calls import WORKERS, call_all
-from smtpctl.transport.connection import Target, answered, call
+from smtpctl.transport.connection import Connection, Target, answered, call
 
 
 @pytest.fixture
@@ -47,6 +47,12 @@ def test_a_call_that_could_not_even_begin_says_so_when_it_is_asked_for() -> None
     raw = call(target)
     with pytest.raises(TransportError, match=r"relay1 .*: no connection: "):
         answered(target, raw)
+
+
+def test_a_name_that_leads_nowhere_is_told_like_an_address_that_does_not_answer() -> None:
+    target = _target(22, "mail.invalid")  # as `smtpctl adopt` may be given one
+    with pytest.raises(TransportError, match=r"relay1 \(mail.invalid port 22\): no connection: "):
+        Connection(target)
 
 
 def test_no_more_hosts_are_called_than_are_spoken_to_at_once() -> None:
