@@ -11,7 +11,6 @@ from collections.abc import Collection
 from typing import Any
 
 from . import processes
-from .drain import wait
 
 #: Words for giving up: Postfix's (msg(3)), Dovecot's, and HAProxy's of a reload after which its old process stays.
 #: PostgreSQL's FATAL is said to a client, and ends a session only.
@@ -20,19 +19,15 @@ MARKS = "fatal: |panic: |Fatal: |Panic: |cannot bind socket"
 #: As many as help; the same one comes once a connection.
 MOST = 5
 
-
 #: Postfix's master does not start a service again for so long after one that died of its first work, not even when it
 #: reads its configuration again (service_throttle_time, master(8)); clients wait meanwhile.
 THROTTLE_SECONDS = 60.0
-
-#: A master that has not heard its reload by then is judged by its health checks alone.
-RELOAD_SECONDS = 10.0
 
 
 def since(moment: float, units: Collection[str]) -> list[str]:
     """Lines since ``moment`` (seconds since the epoch), each once, with the program's name before it."""
     found = []
-    for entry in _entries(moment, MARKS):
+    for entry in entries(moment, MARKS):
         name = str(entry.get("SYSLOG_IDENTIFIER", ""))
         if name.startswith("postfix") or entry.get("_SYSTEMD_UNIT") in units:
             found.append(f"{name}: {_text(entry.get('MESSAGE'))}")
@@ -41,22 +36,12 @@ def since(moment: float, units: Collection[str]) -> list[str]:
 
 def throttled() -> set[str]:
     """Units of Postfix in which a service waits because it died."""
-    entries = _entries(time.time() - THROTTLE_SECONDS, "bad command startup -- throttling")
-    return {str(entry.get("_SYSTEMD_UNIT")) for entry in entries}
+    found = entries(time.time() - THROTTLE_SECONDS, "bad command startup -- throttling")
+    return {str(entry.get("_SYSTEMD_UNIT")) for entry in found}
 
 
-def wait_for_reloads(moment: float, units: Collection[str]) -> None:
-    """Until the master of each of these ``units`` of Postfix has begun to read its files, which it says, since
-    ``moment``: a reload is a signal, and health checks before it is heard would ask the old state."""
-
-    def heard() -> bool:
-        said = {str(entry.get("_SYSTEMD_UNIT")) for entry in _entries(moment, "reload -- version")}
-        return said >= set(units)
-
-    wait(heard, RELOAD_SECONDS)
-
-
-def _entries(moment: float, pattern: str) -> list[dict[str, Any]]:
+def entries(moment: float, pattern: str) -> list[dict[str, Any]]:
+    """Lines of the journal since ``moment`` that ``pattern`` is found in, with journald's fields."""
     command = ["journalctl", f"--since=@{moment:.6f}", f"--grep={pattern}", "--case-sensitive=yes", "--output=json"]
     result = processes.run([*command, "--quiet", "--no-pager"], timeout=20)
     return [json.loads(line) for line in result.output.splitlines() if line.startswith("{")]

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from . import complaints, facts, units
+from . import complaints, facts, reloads, units
 
 Report = Callable[[str, str], None]
 Step = Mapping[str, Any]
@@ -44,10 +44,10 @@ def _run_stage(steps: Sequence[Step], report: Report) -> list[str]:
         names = [step["unit"] for step in chosen]
         if names:
             report(action, " ".join(names))
-            began = time.time()
+            asked = [name for name in names if action == "reload" and name.startswith("postfix@")]
+            reload = reloads.Reloads(asked, time.time())
             units.act(action, names)
-            if action == "reload" and (asked := [name for name in names if name.startswith("postfix@")]):
-                complaints.wait_for_reloads(began, asked)
+            reload.wait()
         if action != "reload":
             started += [step["unit"] for step in chosen if not step["oneshot"]]
     return started
