@@ -103,7 +103,8 @@ def search(limit: int, after: str | None, form: str, database: str | None, inven
 def top(what: str, since: datetime, limit: int, as_json: bool, database: str | None, inventory: Path) -> None:
     """Show the most frequent domains, providers, replies, … of attempts towards the outside.
 
-    Replies, categories and codes are those of failed attempts. Whole hours count; for domains, whole days (UTC).
+    Replies, categories and codes are those of failed attempts. Whole hours count; for domains and relays, whole days
+    (UTC).
 
     \b
     Examples:

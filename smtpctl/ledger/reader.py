@@ -21,14 +21,17 @@ from smtpctl.ledger.connection import Connection, statement
 from smtpctl.ledger.gathering import Gathering
 from smtpctl.ledger.journeys import EventStep, Journey
 from smtpctl.ledger.keystore import Opener
+from smtpctl.ledger.spans import Span, growing, of_hours
 from smtpctl.ledger.texts import texts_in, with_texts
 from smtpctl.ledger.tokens import Hider, LookupKey, hashes_in, lookups, revealed
 
 _QUEUE_ID = re.compile(r"[0-9A-F]{6,26}|[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{10,20}z[0-9A-Za-z]{1,16}")
 
-#: What is counted -> the statement and the view that count it; everything else is counted row by row.
+#: What is counted -> the statement and the view that count it.
 _TOP = {
-    "domain": ("top_domains", "bounce_rates"),
+    "domain": ("top_days", "bounce_rates"),
+    "relay_name": ("top_days", "relays"),
+    "host": ("top", "routes"),
     **dict.fromkeys(("provider", "pool", "stream", "credential"), ("top", "hourly")),
     **dict.fromkeys(("reply", "category", "dsn"), ("top", "replies")),
 }
@@ -37,6 +40,8 @@ _TOP = {
 _NEVER = datetime(9000, 1, 1, tzinfo=UTC)
 #: How long before an attempt its message, or the one that was submitted for it, may have begun.
 _IN_QUEUES = timedelta(days=11)
+#: Subjects of a domain that are looked up one by one; of more, rows are so many that the latest hours hold some.
+_MOST_PEOPLE = 2000
 
 Value = TypeVar("Value")
 
@@ -203,11 +208,14 @@ class Reader:
             subject = self.subject(wanted.address)
             if subject is None:
                 return []
+        people = None if wanted.domain is None else self._people(wanted.domain)
+        if people == []:
+            return []
         values = {name: getattr(wanted, name) for name in Search.__dataclass_fields__}
         before_at, before_id = before or (None, None)
-        values |= {"subject": subject, "before_at": before_at, "before_id": before_id}
+        values |= {"subject": subject, "people": people, "before_at": before_at, "before_id": before_id}
         found: list[dict[str, Any]] = []
-        for since, until in self._windows(wanted, before_at):
+        for since, until in self._spans(wanted, before_at, rows, indexed=bool(subject or people)):
             known = {"known_since": since - _IN_QUEUES, "known_until": until + timedelta(hours=1)}
             place = {"since": since, "until": until, "rows": rows - len(found), **known}
             found += self._ask(dict, "search", **(values | place))
@@ -215,23 +223,28 @@ class Reader:
                 break
         return self.revealed(found)
 
-    def _windows(self, wanted: Search, before: datetime | None) -> Iterator[tuple[datetime, datetime]]:
-        """Spans of time from the latest to the oldest rows, each longer than the one before: what is frequent is found
-        in the first, and what is rare takes no more than twice as long as one look at everything. Rows of an address
-        stand in an index: one look."""
+    def _people(self, domain: str) -> list[int] | None:
+        """The subjects of a domain, by whom its rows are found in an index; none where they are too many for that."""
+        numbers = self._numbers("subjects_of_domain", domain=domain, most=_MOST_PEOPLE + 1)
+        return numbers if len(numbers) <= _MOST_PEOPLE else None
+
+    def _spans(self, wanted: Search, before: datetime | None, rows: int, *, indexed: bool) -> Iterator[Span]:
+        """The times to look at, the latest first. What an index finds takes one look; of a kind that sums know, only
+        hours that hold some are looked at."""
         ((first,),) = self._ask(tuple, "first_day")
         begin = max(filter(None, (wanted.since, first)), default=datetime.now(UTC))
         end = min(wanted.until or _NEVER, _NEVER if before is None else before + timedelta(microseconds=1))
-        after, span = min(end, datetime.now(UTC)), timedelta(hours=1)
-        while end > begin:
-            after = begin if wanted.address else max(begin, after - span)
-            yield after, end
-            end, span = after, span * 2
+        if indexed:
+            return iter([(begin, end)] if begin < end else [])
+        kind = {name: getattr(wanted, name) for name in ("stream", "provider", "status", "category")}
+        if any(kind.values()):
+            return of_hours(self._ask(tuple, "search_hours", since=begin, until=end, **kind), begin, end, rows)
+        return growing(begin, end, datetime.now(UTC))
 
     def top(self, what: str, since: datetime, rows: int) -> list[dict[str, Any]]:
         """The most frequent values of a column of what went towards the outside; of replies, categories and codes those
-        of failures. Since the begin of the hour; for domains, of the day (UTC)."""
-        name, view = _TOP.get(what, ("top_rows", "outgoing"))
+        of failures. Since the begin of the hour; for domains and relays, of the day (UTC)."""
+        name, view = _TOP[what]
         query = statement(name).format(what=sql.Identifier(what), view=sql.Identifier("ledger", view))
         with self._connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute(query, {"since": since, "rows": rows}).fetchall()

@@ -311,15 +311,18 @@ COMMENT ON TABLE acknowledgements IS 'Who has seen an incident; it is open again
 -- Kept by `sum_up`; each attempt is in them once, or in what the views add for the hours that are not closed yet.
 
 CREATE TABLE IF NOT EXISTS summed (
-  source   integer PRIMARY KEY,
-  next_id  bigint NOT NULL
+  source   integer NOT NULL,
+  next_id  bigint NOT NULL,
+  kind     text NOT NULL,
+  PRIMARY KEY (source, kind)
 );
-COMMENT ON TABLE summed IS 'Attempts of a source whose id is below next_id are in the sums.';
+COMMENT ON TABLE summed IS 'Attempts of a source whose id is below next_id are in the sums of that kind: traffic or routes.';
 
 CREATE TABLE IF NOT EXISTS summed_before (
-  before  timestamptz NOT NULL
+  before  timestamptz NOT NULL,
+  kind    text PRIMARY KEY
 );
-COMMENT ON TABLE summed_before IS 'One row: views look for attempts that are in no sum from this moment on.';
+COMMENT ON TABLE summed_before IS 'Views look for attempts that are in no sum of that kind from this moment on.';
 
 CREATE TABLE IF NOT EXISTS traffic_sums (
   hour        timestamptz NOT NULL,
@@ -373,6 +376,48 @@ CREATE TABLE IF NOT EXISTS delay_sums (
 );
 COMMENT ON TABLE delay_sums IS 'Deliveries by hour and rounded delay, for the views delays and latencies.';
 
+CREATE TABLE IF NOT EXISTS route_sums (
+  hour            timestamptz NOT NULL,
+  host            text NOT NULL,
+  role            text,
+  pool            text,
+  stream          text,
+  provider        text,
+  transport       text NOT NULL,
+  source_address  inet,
+  tls             text,
+  status          text NOT NULL,
+  category        text,
+  attempts        bigint NOT NULL,
+  CONSTRAINT route_sums_key
+    UNIQUE NULLS NOT DISTINCT (hour, host, role, pool, stream, provider, transport, source_address, tls, status, category)
+);
+COMMENT ON TABLE route_sums IS 'Attempts by hour and by the way they took, for the view routes; of those inside the fleet too.';
+
+CREATE TABLE IF NOT EXISTS relay_sums (
+  day           timestamptz NOT NULL,
+  provider      text,
+  relay_name    text,
+  delivered     bigint NOT NULL,
+  deferred      bigint NOT NULL,
+  bounced       bigint NOT NULL,
+  connecting    float8 NOT NULL,
+  transferring  float8 NOT NULL,
+  CONSTRAINT relay_sums_key UNIQUE NULLS NOT DISTINCT (day, relay_name, provider)
+);
+COMMENT ON TABLE relay_sums IS 'Attempts by day (UTC) and next hop, and seconds spent with it, for the view relays.';
+
+CREATE TABLE IF NOT EXISTS domain_failure_sums (
+  day       timestamptz NOT NULL,
+  domain    text NOT NULL,
+  status    text NOT NULL,
+  category  text,
+  dsn       text,
+  attempts  bigint NOT NULL,
+  CONSTRAINT domain_failure_sums_key UNIQUE NULLS NOT DISTINCT (domain, day, status, category, dsn)
+);
+COMMENT ON TABLE domain_failure_sums IS 'Failed attempts by day (UTC) and domain, for the view domain_failures.';
+
 CREATE TABLE IF NOT EXISTS leaving (
   subject  bigint PRIMARY KEY
 );
@@ -384,7 +429,8 @@ CREATE TABLE IF NOT EXISTS migrations (
 );
 COMMENT ON TABLE migrations IS 'Which changes of tables this database has.';
 INSERT INTO migrations (name) VALUES ('0001_tables_pre.sql'), ('0002_sealed_subjects_pre.sql'),
-  ('0003_acknowledged_incidents_pre.sql'), ('0004_sums_pre.sql'), ('0005_hashed_names_pre.sql') ON CONFLICT DO NOTHING;
+  ('0003_acknowledged_incidents_pre.sql'), ('0004_sums_pre.sql'), ('0005_hashed_names_pre.sql'),
+  ('0006_route_sums_pre.sql') ON CONFLICT DO NOTHING;
 
 -- Routines: everything from here on is replaced as a whole ---------------------------------------------------------------
 
@@ -623,6 +669,9 @@ BEGIN
   DELETE FROM failure_sums WHERE hour < limit_day::timestamp AT TIME ZONE 'UTC';
   DELETE FROM delay_sums WHERE hour < limit_day::timestamp AT TIME ZONE 'UTC';
   DELETE FROM domain_sums WHERE day < limit_day::timestamp AT TIME ZONE 'UTC';
+  DELETE FROM route_sums WHERE hour < limit_day::timestamp AT TIME ZONE 'UTC';
+  DELETE FROM relay_sums WHERE day < limit_day::timestamp AT TIME ZONE 'UTC';
+  DELETE FROM domain_failure_sums WHERE day < limit_day::timestamp AT TIME ZONE 'UTC';
   RETURN dropped;
 END
 $$;
@@ -718,18 +767,22 @@ $$;
 
 -- Views for analysts: no addresses -------------------------------------------------------------------------------------
 
--- Attempts to hand a recipient to somebody outside the fleet: what hosts hand to each other is left out, so that a
--- recipient counts once. Probes (deliverable, undeliverable) are no mail.
 -- Dropped first: their columns may have changed.
-DROP VIEW IF EXISTS hourly, bounce_rates, replies, failures, delays, latencies, unsummed, attributed, outgoing CASCADE;
+DROP VIEW IF EXISTS hourly, bounce_rates, replies, failures, delays, latencies, unsummed, unsummed_routes, attributed, outgoing,
+  routes, relays, domain_failures CASCADE;
+DROP FUNCTION IF EXISTS unsummed_since();
+
+-- Whether an attempt hands a recipient to somebody outside the fleet: what hosts hand to each other is left out, so that a
+-- recipient counts once. Probes (deliverable, undeliverable) are no mail.
+CREATE OR REPLACE FUNCTION goes_out(role text, status text) RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN role IS DISTINCT FROM 'submission' AND role IS DISTINCT FROM 'feedback'
+  AND status NOT IN ('deliverable', 'undeliverable', 'undeliverable-but-not-cached');
 
 CREATE OR REPLACE VIEW outgoing AS
 SELECT id, at, message, host, instance, pool, stream, domain, provider, transport, source_address, relay_name,
        relay_address, delay, delay_queue, delay_manager, delay_connect, delay_transfer, tls, status, dsn, reply_code,
        regexp_replace(reply, '<[^<>@ ]*@[^<>]*>|[^ <>@]+@[^ <>]+', '<…>', 'g') AS reply, hardness, category
-FROM deliveries
-WHERE role IS DISTINCT FROM 'submission' AND role IS DISTINCT FROM 'feedback'
-  AND status NOT IN ('deliverable', 'undeliverable', 'undeliverable-but-not-cached');
+FROM deliveries WHERE ledger.goes_out(role, status);
 COMMENT ON VIEW outgoing IS 'Attempts towards the outside, with addresses taken out of the replies.';
 
 -- Attempts with the credential that their message was submitted with. A relay does not log it: there the message has the
@@ -747,12 +800,16 @@ LEFT JOIN LATERAL (
 COMMENT ON VIEW attributed IS 'The view outgoing, and what each message was submitted with.';
 
 -- Attempts that are in no sum yet: those of the last hour or two.
-CREATE OR REPLACE FUNCTION unsummed_since() RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE
-RETURN coalesce((SELECT min(before) FROM summed_before), '-infinity');
+CREATE OR REPLACE FUNCTION unsummed_since(wanted text) RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE
+RETURN coalesce((SELECT before FROM summed_before WHERE kind = wanted), '-infinity');
 
 CREATE OR REPLACE VIEW unsummed AS
-SELECT outgoing.* FROM outgoing LEFT JOIN summed ON summed.source = id >> 40
-WHERE at >= ledger.unsummed_since() AND id >= coalesce(next_id, 0);
+SELECT outgoing.* FROM outgoing LEFT JOIN summed ON summed.source = id >> 40 AND kind = 'traffic'
+WHERE at >= ledger.unsummed_since('traffic') AND id >= coalesce(next_id, 0);
+
+CREATE OR REPLACE VIEW unsummed_routes AS
+SELECT outgoing.* FROM outgoing LEFT JOIN summed ON summed.source = id >> 40 AND kind = 'routes'
+WHERE at >= ledger.unsummed_since('routes') AND id >= coalesce(next_id, 0);
 
 -- Traffic that is in no sum yet, with its credentials. A function, because it says the times as constants: so whole days are
 -- left out before they are planned for.
@@ -760,13 +817,13 @@ CREATE OR REPLACE FUNCTION unsummed_traffic()
 RETURNS TABLE (hour timestamptz, stream text, pool text, provider text, credential text, status text, attempts bigint)
 LANGUAGE plpgsql STABLE ROWS 500 SET search_path = ledger, pg_temp AS $$
 DECLARE
-  since constant timestamptz := unsummed_since();
+  since constant timestamptz := unsummed_since('traffic');
 BEGIN
   RETURN QUERY EXECUTE format($query$
     SELECT date_trunc('hour', reading.at, 'UTC'), reading.stream, reading.pool, reading.provider,
            coalesce(own.credential, submitted.credential), reading.status, count(*)
     FROM outgoing AS reading
-    LEFT JOIN summed ON summed.source = reading.id >> 40
+    LEFT JOIN summed ON summed.source = reading.id >> 40 AND summed.kind = 'traffic'
     LEFT JOIN messages AS own ON own.id = reading.message AND own.started_at >= %2$L
     LEFT JOIN LATERAL (
       SELECT min(messages.credential) AS credential FROM messages
@@ -799,12 +856,12 @@ SELECT day, stream, pool, provider, domain, delivered, deferred, bounced, hard,
        round(100.0 * bounced / nullif(delivered + bounced, 0), 2) AS percent
 FROM (
   SELECT day, stream, pool, provider, domain, delivered, deferred, bounced, hard FROM domain_sums
-  WHERE day < date_trunc('day', ledger.unsummed_since(), 'UTC')
+  WHERE day < date_trunc('day', ledger.unsummed_since('traffic'), 'UTC')
   UNION ALL
   SELECT day, stream, pool, provider, domain, sum(delivered)::bigint, sum(deferred)::bigint, sum(bounced)::bigint, sum(hard)::bigint
   FROM (
     SELECT day, stream, pool, provider, domain, delivered, deferred, bounced, hard FROM domain_sums
-    WHERE day >= date_trunc('day', ledger.unsummed_since(), 'UTC')
+    WHERE day >= date_trunc('day', ledger.unsummed_since('traffic'), 'UTC')
     UNION ALL
     SELECT date_trunc('day', at, 'UTC'), stream, pool, provider, domain, (status = 'sent')::integer,
            (status = 'deferred')::integer, (status NOT IN ('sent', 'deferred'))::integer, coalesce(hardness = 'hard' AND status <> 'deferred', false)::integer
@@ -840,42 +897,85 @@ FROM (
 GROUP BY 1, 2, 3;
 COMMENT ON VIEW latencies IS 'Seconds in the last queue until the provider took the message, by hour: percentiles, within 5 %.';
 
+CREATE VIEW routes AS
+SELECT hour, host, pool, stream, provider, transport, source_address, tls, status, category, attempts
+FROM route_sums WHERE ledger.goes_out(role, status)
+UNION ALL
+SELECT date_trunc('hour', at, 'UTC'), host, pool, stream, provider, transport, source_address, tls, status, category, count(*)
+FROM unsummed_routes GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10;
+COMMENT ON VIEW routes IS 'Attempts by hour and way: host, pool, transport, source address, TLS; with status and category.';
+
+CREATE VIEW relays AS
+SELECT day, provider, relay_name, delivered, deferred, bounced, connecting, transferring FROM relay_sums
+WHERE day < date_trunc('day', ledger.unsummed_since('routes'), 'UTC')
+UNION ALL
+SELECT day, provider, relay_name, sum(delivered)::bigint, sum(deferred)::bigint, sum(bounced)::bigint, sum(connecting), sum(transferring)
+FROM (
+  SELECT day, provider, relay_name, delivered, deferred, bounced, connecting, transferring FROM relay_sums
+  WHERE day >= date_trunc('day', ledger.unsummed_since('routes'), 'UTC')
+  UNION ALL
+  SELECT date_trunc('day', at, 'UTC'), provider, relay_name, (status = 'sent')::integer, (status = 'deferred')::integer,
+         (status NOT IN ('sent', 'deferred'))::integer, coalesce(delay_connect, 0), coalesce(delay_transfer, 0)
+  FROM unsummed_routes) AS today
+GROUP BY 1, 2, 3;
+COMMENT ON VIEW relays IS 'Attempts by day (UTC) and next hop: how they ended, and all seconds spent connecting to it and transferring.';
+
+CREATE VIEW domain_failures AS
+SELECT day, domain, status, category, dsn, attempts FROM domain_failure_sums
+WHERE day < date_trunc('day', ledger.unsummed_since('routes'), 'UTC')
+UNION ALL
+SELECT day, domain, status, category, dsn, sum(attempts)::bigint FROM (
+  SELECT day, domain, status, category, dsn, attempts FROM domain_failure_sums
+  WHERE day >= date_trunc('day', ledger.unsummed_since('routes'), 'UTC')
+  UNION ALL
+  SELECT date_trunc('day', at, 'UTC'), domain, status, category, dsn, 1 FROM unsummed_routes WHERE status <> 'sent') AS today
+GROUP BY 1, 2, 3, 4, 5;
+COMMENT ON VIEW domain_failures IS 'Why attempts at a domain fail or are deferred, by day (UTC): category and enhanced status code.';
+
 -- Keeping the sums -----------------------------------------------------------------------------------------------------
 
 -- Add attempts to the sums, at most `most` numbers of each source; return whether there is more to do. What was logged from
 -- `before` on waits, so that the log of another host, which knows the credential, may still come; `infinity` where
 -- everything is in. Only the first row that waits holds up those after it, so nothing is summed out of its turn; one from
--- the future holds up none.
+-- the future holds up none. Each kind of sums is as far as it is: one that is newer than the ledger catches up.
 CREATE OR REPLACE FUNCTION sum_up(before timestamptz, most bigint DEFAULT 1000000) RETURNS boolean
 LANGUAGE plpgsql SET search_path = ledger, pg_temp AS $$
 DECLARE
+  wanted text;
   reading record;
   following bigint;
-  left_over boolean := false;
+  left_over boolean;
+  some_left boolean := false;
 BEGIN
   PERFORM pg_advisory_xact_lock(hashtext('ledger.summed'));
-  FOR reading IN
-    SELECT sources.id AS source, coalesce(next_id, (sources.id::bigint << 40) + 1) AS first,
-           (sources.id::bigint << 40) + next_row AS following
-    FROM sources LEFT JOIN summed ON summed.source = sources.id
-  LOOP
-    SELECT least(min(id), reading.following, reading.first + most) INTO following FROM deliveries
-    WHERE id >= reading.first AND id < reading.following AND at >= sum_up.before AND at < now() + interval '1 hour';
-    left_over := left_over OR following = reading.first + most;
-    PERFORM sum_rows(reading.first, following);
-    INSERT INTO summed VALUES (reading.source, following) ON CONFLICT (source) DO UPDATE SET next_id = EXCLUDED.next_id;
+  FOREACH wanted IN ARRAY ARRAY['traffic', 'routes'] LOOP
+    left_over := false;
+    FOR reading IN
+      SELECT sources.id AS source, coalesce(next_id, (sources.id::bigint << 40) + 1) AS first,
+             (sources.id::bigint << 40) + next_row AS following
+      FROM sources LEFT JOIN summed ON summed.source = sources.id AND summed.kind = wanted
+    LOOP
+      SELECT least(min(id), reading.following, reading.first + most) INTO following FROM deliveries
+      WHERE id >= reading.first AND id < reading.following AND at >= sum_up.before AND at < now() + interval '1 hour';
+      left_over := left_over OR following = reading.first + most;
+      PERFORM sum_rows(wanted, reading.first, following);
+      INSERT INTO summed (source, kind, next_id) VALUES (reading.source, wanted, following)
+        ON CONFLICT ON CONSTRAINT summed_pkey DO UPDATE SET next_id = EXCLUDED.next_id;
+    END LOOP;
+    IF NOT left_over THEN
+      INSERT INTO summed_before (kind, before) VALUES (wanted, sum_up.before)
+        ON CONFLICT ON CONSTRAINT summed_before_pkey DO UPDATE SET before = EXCLUDED.before;
+    END IF;
+    some_left := some_left OR left_over;
   END LOOP;
-  IF NOT left_over THEN
-    DELETE FROM summed_before;
-    INSERT INTO summed_before VALUES (sum_up.before);
-  END IF;
-  RETURN left_over;
+  RETURN some_left;
 END
 $$;
 
 -- Add the attempts from one id to another. When they were is asked first, so that other days are not looked at.
-CREATE OR REPLACE FUNCTION sum_rows(first bigint, following bigint) RETURNS void
-LANGUAGE plpgsql SET search_path = ledger, pg_temp SET plan_cache_mode = force_custom_plan AS $$
+DROP FUNCTION IF EXISTS sum_rows(bigint, bigint);
+CREATE OR REPLACE FUNCTION sum_rows(kind text, first bigint, following bigint) RETURNS void
+LANGUAGE plpgsql SET search_path = ledger, pg_temp AS $$
 DECLARE
   oldest timestamptz;
   newest timestamptz;
@@ -884,6 +984,16 @@ BEGIN
   IF oldest IS NULL THEN
     RETURN;
   END IF;
+  CASE kind
+    WHEN 'traffic' THEN PERFORM sum_traffic(first, following, oldest, newest);
+    WHEN 'routes' THEN PERFORM sum_routes(first, following, oldest, newest);
+  END CASE;
+END
+$$;
+
+CREATE OR REPLACE FUNCTION sum_traffic(first bigint, following bigint, oldest timestamptz, newest timestamptz) RETURNS void
+LANGUAGE plpgsql SET search_path = ledger, pg_temp SET plan_cache_mode = force_custom_plan AS $$
+BEGIN
   WITH reading AS MATERIALIZED (
     SELECT at, message, stream, pool, provider, domain, status, hardness, category, dsn, delay,
            CASE WHEN status <> 'sent' THEN ledger.reply_shape(coalesce(reply, '')) END AS reply
@@ -924,6 +1034,36 @@ BEGIN
 END
 $$;
 
+CREATE OR REPLACE FUNCTION sum_routes(first bigint, following bigint, oldest timestamptz, newest timestamptz) RETURNS void
+LANGUAGE plpgsql SET search_path = ledger, pg_temp SET plan_cache_mode = force_custom_plan AS $$
+BEGIN
+  WITH attempt AS MATERIALIZED (
+    SELECT at, host, role, pool, stream, provider, domain, transport, source_address, relay_name, tls, status, category, dsn,
+           coalesce(delay_connect, 0) AS connecting, coalesce(delay_transfer, 0) AS transferring, goes_out(role, status) AS outgoing
+    FROM deliveries WHERE id >= first AND id < following AND at BETWEEN oldest AND newest),
+  ways AS (
+    INSERT INTO route_sums AS known
+    SELECT date_trunc('hour', at, 'UTC'), host, role, pool, stream, provider, transport, source_address, tls, status, category,
+           count(*)
+    FROM attempt GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+    ON CONFLICT ON CONSTRAINT route_sums_key DO UPDATE SET attempts = known.attempts + EXCLUDED.attempts),
+  hops AS (
+    INSERT INTO relay_sums AS known
+    SELECT date_trunc('day', at, 'UTC'), provider, relay_name, count(*) FILTER (WHERE status = 'sent'),
+           count(*) FILTER (WHERE status = 'deferred'), count(*) FILTER (WHERE status NOT IN ('sent', 'deferred')),
+           sum(connecting), sum(transferring)
+    FROM attempt WHERE outgoing GROUP BY 1, 2, 3
+    ON CONFLICT ON CONSTRAINT relay_sums_key DO UPDATE SET
+      delivered = known.delivered + EXCLUDED.delivered, deferred = known.deferred + EXCLUDED.deferred,
+      bounced = known.bounced + EXCLUDED.bounced, connecting = known.connecting + EXCLUDED.connecting,
+      transferring = known.transferring + EXCLUDED.transferring)
+  INSERT INTO domain_failure_sums AS known
+  SELECT date_trunc('day', at, 'UTC'), domain, status, category, dsn, count(*)
+  FROM attempt WHERE outgoing AND status <> 'sent' GROUP BY 1, 2, 3, 4, 5
+  ON CONFLICT ON CONSTRAINT domain_failure_sums_key DO UPDATE SET attempts = known.attempts + EXCLUDED.attempts;
+END
+$$;
+
 -- What concerns security, each event with its severity and with what it is about: who signed in, who connected, which
 -- file. Hosts and policy service say some of it outright (kind incident); the rest is what the servers themselves log.
 CREATE OR REPLACE VIEW security_events AS
@@ -957,7 +1097,7 @@ GRANT INSERT ON messages, deliveries, events, bounces, complaints, unclassified_
 GRANT SELECT (dedupe) ON bounces, complaints, unclassified_mails TO ledger_writer;
 GRANT EXECUTE ON FUNCTION domain_of(text) TO ledger_writer, ledger_reader, ledger_operator;
 -- A view's functions are called as whoever asks it.
-GRANT EXECUTE ON FUNCTION unsummed_since(), unsummed_traffic(), reply_shape(text), delay_bucket(real), delay_of(smallint)
+GRANT EXECUTE ON FUNCTION goes_out(text, text), unsummed_since(text), unsummed_traffic(), reply_shape(text), delay_bucket(real), delay_of(smallint)
   TO ledger_reader, ledger_operator;
 GRANT EXECUTE ON FUNCTION subject(text), subject_numbers(text[]), find_subjects(bytea[]),
   add_subjects(smallint, bytea[], text[], integer[], bytea[]), make_day(date), make_days(integer),

@@ -1,5 +1,6 @@
 -- The next attempts between two moments, the latest first: what stands before (at, id) of the last row before them.
--- Who is looked for is found by indexes: rows of a person, or of messages that somebody sent or submitted then.
+-- Who is looked for is found by indexes: rows of a person, of the people of a domain, or of messages that somebody sent or
+-- submitted then.
 -- Messages are looked for where they can have begun: a queue keeps them for days.
 SELECT deliveries.id, deliveries.at, deliveries.host, deliveries.instance, messages.queue_id, messages.message_id,
        messages.credential, deliveries.stream, deliveries.pool, names.name AS recipient, deliveries.domain, provider,
@@ -16,6 +17,7 @@ WHERE deliveries.at >= %(since)s AND deliveries.at < %(until)s
          SELECT id FROM ledger.messages WHERE sender = %(subject)s
            AND started_at BETWEEN %(known_since)s AND %(known_until)s)))
   AND (%(domain)s::text IS NULL OR deliveries.domain = lower(%(domain)s))
+  AND (%(people)s::bigint[] IS NULL OR deliveries.recipient = ANY (%(people)s))
   AND (%(stream)s::text IS NULL OR deliveries.stream = %(stream)s)
   AND (%(provider)s::text IS NULL OR deliveries.provider = %(provider)s)
   AND (%(status)s::text IS NULL OR deliveries.status = %(status)s)

@@ -1,4 +1,4 @@
-SELECT {what} AS what, sum(delivered + deferred + bounced)::bigint AS attempts, sum(delivered)::bigint AS sent,
+SELECT coalesce({what}::text, '-') AS what, sum(delivered + deferred + bounced)::bigint AS attempts, sum(delivered)::bigint AS sent,
        sum(deferred)::bigint AS deferred, sum(bounced)::bigint AS failed
 FROM {view}
 WHERE day >= date_trunc('day', %(since)s::timestamptz, 'UTC')

@@ -1,0 +1,1 @@
+SELECT id FROM ledger.subjects WHERE domain = lower(%(domain)s) LIMIT %(most)s
