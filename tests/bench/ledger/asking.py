@@ -15,28 +15,16 @@ from smtpctl.ledger.reader import Reader, Search
 from tests.bench.figures import Figure, at_most
 
 PAGE = Path(__file__).parents[3] / "docs" / "ledger.md"
-_QUESTION = re.compile(r"^\*\*([^*\n]+\?)\*\*.*?^```sql\n(.+?)^```", re.MULTILINE | re.DOTALL)
+MORE = Path(__file__).parent / "questions.sql"
+_WORKED = re.compile(r"^\*\*([^*\n]+\?)\*\*.*?^```sql\n(.+?)^```", re.MULTILINE | re.DOTALL)
+_MORE = re.compile(r"^-- (.+\?)\n([^;]+);", re.MULTILINE)
 #: Seconds within which an answer has to stand.
 _BOUND = 1.0
 
-MORE = {
-    "hourly, the last two days": "SELECT * FROM ledger.hourly WHERE hour > now() - interval '2 days'",
-    "latencies, the last day": "SELECT * FROM ledger.latencies WHERE hour > now() - interval '36 hours'",
-    "failures, the last week": "SELECT * FROM ledger.failures WHERE hour > now() - interval '7 days'",
-    "bounce rates by provider, all": "SELECT provider, sum(bounced) / sum(delivered + bounced) FROM ledger.bounce_rates"
-    " GROUP BY 1",
-    "top replies of a month": "SELECT reply, sum(attempts) FROM ledger.replies WHERE hour > now() - interval '30 days'"
-    " GROUP BY 1 ORDER BY 2 DESC LIMIT 20",
-    "traffic of a credential, all": "SELECT date_trunc('day', hour), status, sum(attempts) FROM ledger.hourly"
-    " WHERE credential = 'app-7' GROUP BY 1, 2 ORDER BY 1",
-    "rows of an hour": "SELECT provider, status, count(*), avg(delay_connect) FROM ledger.outgoing"
-    " WHERE at >= now() - interval '20 hours' AND at < now() - interval '19 hours' GROUP BY 1, 2",
-}
-
 
 def questions() -> dict[str, str]:
-    """The worked questions of the documentation, as they stand there."""
-    return dict(_QUESTION.findall(PAGE.read_text(encoding="utf-8")))
+    """The worked questions of the documentation, as they stand there, and more."""
+    return dict(_WORKED.findall(PAGE.read_text(encoding="utf-8")) + _MORE.findall(MORE.read_text()))
 
 
 def ask(connection: Connection, plans: Path) -> list[Figure]:
@@ -45,7 +33,7 @@ def ask(connection: Connection, plans: Path) -> list[Figure]:
     figures = []
     with plans.open("w") as file:
         connection.execute("SET ROLE ledger_reader")
-        for name, statement in {**questions(), **MORE}.items():
+        for name, statement in questions().items():
             text = statement.strip().rstrip(";")
             seconds = _quickest(lambda text=text: connection.execute(text.encode()).fetchall())  # type: ignore[misc]
             plan = connection.execute(f"EXPLAIN (ANALYZE, BUFFERS) {text}".encode()).fetchall()
@@ -67,6 +55,8 @@ def _commands(connection: Connection) -> list[Figure]:
     searches = {
         "search: an address": Search(address=person),
         "search: a rare domain, bounced": Search(domain="company7.example", status="bounced"),
+        "search: a frequent domain, deferred": Search(domain="gmail.com", status="deferred"),
+        "search: what is nowhere": Search(status="expired"),
         "search: provider and category": Search(provider="google", category="full", since=month),
         "search: a credential, a day": Search(credential="app-7", since=day),
         "search: text of a day": Search(text="greylisted", since=day),
