@@ -12,6 +12,7 @@ import click
 
 from smtpctl.cli.fleet import select
 from smtpctl.cli.ledger_access import ledger_reader
+from smtpctl.cli.loading import inventory_option
 from smtpctl.cli.output import print_error, print_json, progress
 
 if TYPE_CHECKING:
@@ -37,15 +38,7 @@ _NAMED = 20
 )
 @click.option("--host", "hosts", multiple=True, help="Only this host; may be given again.")
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-@click.option(
-    "-i",
-    "--inventory",
-    type=click.Path(dir_okay=False, path_type=Path),
-    envvar="SMTPCTL_INVENTORY",
-    default="inventory.yml",
-    show_default=True,
-    help="Inventory of the fleet.",
-)
+@inventory_option
 @click.option("--database", metavar="URL", envvar="SMTPCTL_LEDGER", help="The ledger, in place of the inventory's.")
 def audit(
     hours: int, patience: int, hosts: tuple[str, ...], as_json: bool, inventory: Path, database: str | None
