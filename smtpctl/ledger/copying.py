@@ -63,8 +63,7 @@ class _Remembered(dict[Any, bytes]):
 
 class RowEncoder:
     """Encodes rows of one source. ``base`` is added to a row's number to make its id; ``numbers`` are those of
-    addresses, and whoever changes an address's number there says so with ``forget``. With a ``hider`` no address leaves
-    here in a text."""
+    addresses. With a ``hider`` no address leaves here in a text."""
 
     def __init__(
         self, source: int, host: bytes, base: int, numbers: Mapping[bytes, int], hider: Hider | None = None
@@ -75,9 +74,11 @@ class RowEncoder:
         self._numbers = numbers
         self._senders = _Remembered(self._sender)
 
-    def forget(self) -> None:
-        """Numbers of addresses are to be looked up anew."""
-        self._senders.clear()
+    def use(self, numbers: Mapping[bytes, int]) -> None:
+        """Take the numbers of addresses from here. Where one changes it is another mapping."""
+        if numbers is not self._numbers:
+            self._numbers = numbers
+            self._senders.clear()
 
     def message(self, row: Message) -> bytes:
         """One row of ``messages``."""

@@ -94,8 +94,9 @@ class Numbering:
         self.hider = None if privacy is None else Hider(privacy.keys[0], providers)
 
     def forget(self) -> None:
-        """Ask anew from here on, also for the keys: retention removes subjects, and an erasure retires a key."""
-        self.numbers.clear()
+        """Ask anew from here on, also for the keys: retention removes subjects, and an erasure retires a key. Who was
+        given ``numbers`` before keeps them."""
+        self.numbers = {}
         self._private = None
 
     def steps(self, addresses: Iterable[bytes]) -> Steps:
@@ -147,10 +148,9 @@ class Subjects(Numbering):
         super().__init__(privacy, providers)
         self._connection = connection
 
-    def learn(self, addresses: Iterable[bytes]) -> bool:
-        """Make ``numbers`` know these; return whether it forgot others before."""
-        forgot = len(self.numbers) > _REMEMBERED
-        if forgot:
+    def learn(self, addresses: Iterable[bytes]) -> Mapping[bytes, int]:
+        """Numbers of these addresses, and of others."""
+        if len(self.numbers) > _REMEMBERED:
             self.forget()
         steps = self.steps(addresses)
         rows: Rows | None = None
@@ -159,7 +159,7 @@ class Subjects(Numbering):
             try:
                 statement, values = steps.throw(refusal) if refusal else steps.send(rows)
             except StopIteration:
-                return forgot
+                return self.numbers
             try:
                 rows, refusal = self._connection.execute(statement.encode(), values).fetchall(), None
             except psycopg.errors.RaiseException as error:

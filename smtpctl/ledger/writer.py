@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from operator import attrgetter
@@ -23,6 +23,8 @@ from smtpctl.ledger.connection import Connection, statement
 from smtpctl.ledger.subjects import Privacy, Subjects, domain_of
 from smtpctl.ledger.tokens import Hider
 from smtpctl.model.deliveries import DAY, Change, Rows, UnknownLine, datetime_of
+
+ClientCursor = psycopg.ClientCursor[tuple[Any, ...]]
 
 #: Class of the advisory locks that make a shipper the only one of its log ("smtp" in ASCII).
 _LEASE = 0x736D7470
@@ -65,10 +67,6 @@ class Batch:
 # Fields of rows, taken without running a line of Python for each.
 _at, _started_at = attrgetter("at"), attrgetter("started_at")
 _sender, _recipient, _original_recipient = map(attrgetter, ("sender", "recipient", "original_recipient"))
-
-
-def _at_once() -> None:
-    """Nobody else uses the connection."""
 
 
 class OvertakenError(LedgerError):
@@ -129,22 +127,19 @@ class Writer:
 
     def store(self, rows: Rows, before: Checkpoint, after: Checkpoint) -> None:
         """Add the rows and move the checkpoint from ``before`` to ``after``. Raise OvertakenError, psycopg.Error."""
-        self.commit(self.prepare(rows, before.source), before, after)
+        self.commit(self.encode(rows, before.source, self.learn(rows)), before, after)
 
-    def prepare(self, rows: Rows, source: int, until_free: Callable[[], None] = _at_once) -> Batch:
-        """The rows as the ledger takes them. Where the ledger has to be asked for something, ``until_free`` waits for
-        the connection first. Raise psycopg.Error, and what ``until_free`` raises."""
-        days, addresses = _days(rows) - self._days, _addresses(rows)
-        unknown = addresses.difference(self._subjects.numbers)
-        if days or unknown:
-            until_free()
-        self._make(days)
-        if unknown and self._subjects.learn(addresses) and self._encoder:
-            self._encoder.forget()
+    def learn(self, rows: Rows) -> Mapping[bytes, int]:
+        """Make the partitions that the rows go to; return the numbers of their addresses. Raise psycopg.Error."""
+        self._make(_days(rows) - self._days)
+        return self._subjects.learn(_addresses(rows))
+
+    def encode(self, rows: Rows, source: int, numbers: Mapping[bytes, int]) -> Batch:
+        """The rows as the ledger takes them. Asks it for nothing, so that meanwhile it may do something else."""
         base = base_of(source)
-        encoder = self._encoder or copying.RowEncoder(
-            source, self._host.encode(), base, self._subjects.numbers, self._subjects.hider
-        )
+        hider = self._subjects.hider
+        encoder = self._encoder or copying.RowEncoder(source, self._host.encode(), base, numbers, hider)
+        encoder.use(numbers)
         self._encoder = encoder
         advances: list[Change] = []
         changes: list[Change] = []
@@ -157,40 +152,44 @@ class Writer:
                 (_COPY_EVENTS, copying.whole(map(encoder.event, rows.events))),
             ),
             _advances(advances, base),
-            json.dumps([_change(change, base, self._subjects) for change in changes]) if changes else "",
-            _hidden(rows.unknown, self._subjects.hider),
+            json.dumps([_change(change, base, numbers, hider) for change in changes]) if changes else "",
+            _hidden(rows.unknown, hider),
         )
 
     def commit(self, batch: Batch, before: Checkpoint, after: Checkpoint) -> None:
-        """Add what was prepared and move the checkpoint. Raise OvertakenError, psycopg.Error."""
-        with self._connection.transaction(), self._connection.cursor() as cursor:
-            self._move(cursor, before, after)
-            for copy_into, data in batch.copies:
-                if data != copying.NOTHING:
-                    with cursor.copy(copy_into) as copy:
-                        copy.write(data)
-            if batch.advances:
-                cursor.execute("SELECT ledger.advance_messages(%s, %s, %s, %s, %s)", (before.source, *batch.advances))
-            if batch.changes:
-                cursor.execute("SELECT ledger.change_messages(%s, %s)", (before.source, batch.changes))
-            if batch.unknown:
-                _count_unknown(cursor, before.source, batch.unknown)
+        """Add what was encoded and move the checkpoint. Raise OvertakenError, psycopg.Error.
 
-    def _move(self, cursor: psycopg.Cursor[Any], before: Checkpoint, after: Checkpoint) -> None:
-        cursor.execute(
-            statement("move_checkpoint"),
-            {
-                "source": before.source,
-                "from_generation": before.generation,
-                "from_position": before.position,
-                "generation": after.generation,
-                "position": after.position,
-                "marks": json.dumps(after.marks),
-                "next_row": after.next_row,
-                "lines": after.lines,
-                "last_at": None if after.last_at is None else datetime_of(after.last_at),
-            },
-        )
+        What can go together does, as one text of several statements: with small batches a commit takes longer for its
+        questions and answers than for its rows.
+        """
+        with psycopg.ClientCursor(self._connection) as cursor:
+            try:
+                self._begin(cursor, before, after)
+                for copy_into, data in batch.copies:
+                    if data != copying.NOTHING:
+                        with cursor.copy(copy_into) as copy:
+                            copy.write(data)
+                _end(cursor, batch, before.source)
+            except BaseException:
+                if not self._connection.closed:
+                    self._connection.rollback()
+                raise
+
+    def _begin(self, cursor: ClientCursor, before: Checkpoint, after: Checkpoint) -> None:
+        """Begin the transaction, and move the position first: a writer that was overtaken adds nothing."""
+        move = {
+            "source": before.source,
+            "from_generation": before.generation,
+            "from_position": before.position,
+            "generation": after.generation,
+            "position": after.position,
+            "marks": json.dumps(after.marks),
+            "next_row": after.next_row,
+            "lines": after.lines,
+            "last_at": None if after.last_at is None else datetime_of(after.last_at),
+        }
+        cursor.execute(f"BEGIN; {cursor.mogrify(statement('move_checkpoint'), move)}".encode())
+        cursor.nextset()
         if cursor.rowcount != 1:
             raise OvertakenError(f"another shipper moved the position of {self._host} {self._log}")
 
@@ -202,8 +201,6 @@ class Writer:
     def forget_numbers(self) -> None:
         """Ask for numbers anew: retention removes subjects that nothing has named for long."""
         self._subjects.forget()
-        if self._encoder is not None:
-            self._encoder.forget()
 
 
 def base_of(source: int) -> int:
@@ -261,9 +258,8 @@ def _array(numbers: Sequence[int | None]) -> str:
     return "{" + str(numbers)[1:-1].replace("None", "NULL") + "}"
 
 
-def _change(change: Change, base: int, subjects: Subjects) -> dict[str, Any]:
+def _change(change: Change, base: int, numbers: Mapping[bytes, int], hider: Hider | None) -> dict[str, Any]:
     """A change for ``ledger.change_messages``: only what it names. Times are moments."""
-    hider = subjects.hider
     message_id = change.message_id
     named: dict[str, Any] = {
         "id": base + change.id,
@@ -286,7 +282,7 @@ def _change(change: Change, base: int, subjects: Subjects) -> dict[str, Any]:
         address = copying.parse_address(change.client.address)
         named["client_address"] = None if address is None else str(address)
     if change.sender is not None:
-        named["sender"] = subjects.numbers[change.sender] if change.sender else None
+        named["sender"] = numbers[change.sender] if change.sender else None
         named["sender_domain"] = domain_of(change.sender)
     return {
         name: value.decode() if isinstance(value, bytes) else value
@@ -295,17 +291,26 @@ def _change(change: Change, base: int, subjects: Subjects) -> dict[str, Any]:
     }
 
 
-def _count_unknown(cursor: psycopg.Cursor[Any], source: int, lines: list[UnknownLine]) -> None:
+def _end(cursor: ClientCursor, batch: Batch, source: int) -> None:
+    """What a batch changes of older rows, and the end of the transaction."""
+    steps = []
+    if batch.advances:
+        steps.append(cursor.mogrify("SELECT ledger.advance_messages(%s, %s, %s, %s, %s)", (source, *batch.advances)))
+    if batch.changes:
+        steps.append(cursor.mogrify("SELECT ledger.change_messages(%s, %s)", (source, batch.changes)))
+    steps += [cursor.mogrify(statement("count_unknown"), counted) for counted in _counted(batch.unknown, source)]
+    cursor.execute("; ".join([*steps, "COMMIT"]).encode())
+
+
+def _counted(lines: list[UnknownLine], source: int) -> Iterator[dict[str, Any]]:
+    """Lines that were not understood, as they are counted: by shape, with the last of each."""
     counts = Counter(line.shape for line in lines)
     last = {line.shape: line for line in lines}
     for shape, count in sorted(counts.items()):
-        cursor.execute(
-            statement("count_unknown"),
-            {
-                "source": source,
-                "shape": shape.decode(errors="ignore"),  # cut to a length, perhaps inside a character
-                "count": count,
-                "sample": last[shape].sample.decode(errors="ignore"),
-                "at": datetime_of(last[shape].at),
-            },
-        )
+        yield {
+            "source": source,
+            "shape": shape.decode(errors="ignore"),  # cut to a length, perhaps inside a character
+            "count": count,
+            "sample": last[shape].sample.decode(errors="ignore"),
+            "at": datetime_of(last[shape].at),
+        }

@@ -43,8 +43,9 @@ class Follower:
         self._gap = ""
 
     def close(self) -> None:
-        """Let go of the open file."""
+        """Let go of the open file. Make sure of what was read there first: after that nobody can."""
         if self._file is not None:
+            self._file.sync()
             self._file.close()
             self._file = None
 

@@ -27,7 +27,7 @@ _LOG = logging.getLogger("smtpctl.shipper")
 _PAUSES = (0.2, 10.0)
 #: Seconds that a thread keeps the interpreter to itself. Who stores has little to do between two answers of the server,
 #: which is idle until that is done.
-_TURN = 0.0002
+_TURN = 0.00005
 #: Seconds of no new lines after which the log counts as quiet.
 _QUIET_AFTER = 1.0
 

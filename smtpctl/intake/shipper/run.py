@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import NamedTuple
 
 from smtpctl.intake.shipper import metrics
 from smtpctl.intake.shipper.caution import REFUSALS, Caution, RefusedError
@@ -34,6 +36,17 @@ AT_ONCE = 256 * 1024
 _PIECE = 16 * 1024
 
 
+class _Read(NamedTuple):
+    """A stretch of the log that was read and is still to be encoded; its addresses are being looked up."""
+
+    rows: Rows
+    numbers: Future[Mapping[bytes, int]]
+    before: Checkpoint
+    after: Checkpoint
+    behind: int
+    at: float
+
+
 class Run:
     """Reads, tracks and stores. After any exception it must not be used again."""
 
@@ -57,6 +70,7 @@ class Run:
         self._numbers_until = time.monotonic() + _NUMBERS_FOR
         self._shipped = Shipped.from_environment()
         self._storing = Storing()
+        self._last: _Read | None = None
         self._worth_it = min(config.batch_bytes, _WORTH_IT)
 
     @classmethod
@@ -82,13 +96,14 @@ class Run:
     def finish(self) -> None:
         """Wait until all that was read is stored. Raise RefusedError, psycopg.Error."""
         try:
+            self._send()
             self._storing.finish()
         except REFUSALS as error:
             raise _refused(error) from error
 
     def ship_some(self, caution: Caution) -> int:
-        """Read what is there, up to one batch, and store it; while the log is behind, meanwhile. Return the number of
-        lines."""
+        """Read what is there, up to one batch, and store it; while the log is behind, as the next ones are read. Return
+        the number of lines."""
         lines, left, position = 0, caution.limit, None
         try:
             # Only whole pieces after the first: a limit below the length of a line would cut it.
@@ -96,10 +111,10 @@ class Run:
                 chunk := self._follower.read(min(left, AT_ONCE), one_line=caution.one_line)
             ):
                 lines += self._refuse(chunk) if caution.refused else self._track(chunk)
-                self._follower.sync()
                 position = chunk.position
                 left = 0 if caution.one_line else left - len(chunk.data)
             if position is not None:
+                self._follower.sync()
                 self._store(position, lines, self._reader.last, alone=not caution.is_easy)
                 return lines
         except REFUSALS as error:
@@ -137,9 +152,11 @@ class Run:
         self._tracker.report(moment, self._myself, "gap", gap)
 
     def _store(self, position: Position, lines: int, last_at: int, *, alone: bool) -> None:
+        """Three batches are in hand while the log is behind, so that neither we nor the server wait for each other: one
+        is stored, the next is read and its addresses are looked up, and then one more is being read."""
         rows = self._tracker.take(last_at)
         before = self.checkpoint
-        self.checkpoint = replace(
+        after = self.checkpoint = replace(
             before,
             generation=position.generation,
             position=position.offset,
@@ -151,28 +168,36 @@ class Run:
         if not position.read_before:
             self._counted_until = last_at
         behind = self._follower.behind()
+        numbers = self._storing.ask(partial(self._learn, rows))
+        self._send()
+        self._last = _Read(rows, numbers, before, after, behind, time.monotonic())
+        if behind < self._worth_it or alone:
+            self.finish()
+        metrics.OPEN_MESSAGES.set(self._tracker.open_count)
+
+    def _send(self) -> None:
+        """Have the batch that was read last stored."""
+        read, self._last = self._last, None
+        if read is not None:
+            batch = self._writer.encode(read.rows, read.before.source, read.numbers.result())
+            self._storing.begin(partial(self._commit, batch, read))
+
+    # Asked of the ledger, in a thread of its own: nothing else uses connection and writer then
+
+    def _learn(self, rows: Rows) -> Mapping[bytes, int]:
         if time.monotonic() > self._numbers_until:
             self._writer.forget_numbers()
             self._numbers_until = time.monotonic() + _NUMBERS_FOR
-        batch = self._writer.prepare(rows, before.source, self._storing.finish)
-        self._storing.finish()
-        commit = partial(self._commit, batch, rows, before, self.checkpoint, behind, time.monotonic())
-        if behind >= self._worth_it and not alone:
-            self._storing.begin(commit)
-        else:
-            commit()
-        metrics.OPEN_MESSAGES.set(self._tracker.open_count)
+        return self._writer.learn(rows)
 
-    def _commit(
-        self, batch: Batch, rows: Rows, before: Checkpoint, after: Checkpoint, behind: int, read_at: float
-    ) -> None:
-        """In a thread of its own while the log is behind: nothing else touches the writer then."""
+    def _commit(self, batch: Batch, read: _Read) -> None:
+        before, after, rows = read.before, read.after, read.rows
         self._writer.commit(batch, before, after)
         last_at = after.last_at or 0
-        metrics.COMMIT.observe(time.monotonic() - read_at)
+        metrics.COMMIT.observe(time.monotonic() - read.at)
         metrics.LINES.inc(after.lines - before.lines)
-        metrics.LAG_BYTES.set(behind)
-        metrics.LAG_SECONDS.set(max(0.0, (_now() - last_at) / 1e6) if behind else 0)
+        metrics.LAG_BYTES.set(read.behind)
+        metrics.LAG_SECONDS.set(max(0.0, (_now() - last_at) / 1e6) if read.behind else 0)
         for table, added in (("messages", rows.messages), ("deliveries", rows.deliveries), ("events", rows.events)):
             metrics.ROWS.labels(table).inc(len(added))
         metrics.GAPS.inc(sum(event.kind == "gap" for event in rows.events))

@@ -20,6 +20,7 @@ from policy_service.protocol import Request
 from smtpctl.intake.shipper.config import read_config
 from smtpctl.intake.shipper.program import Shipper
 from smtpctl.intake.shipper.waiting import Waiter
+from smtpctl.ledger import subjects
 from smtpctl.ledger.writer import Batch, Checkpoint, Writer
 from tests.torture.shipper import storm
 
@@ -46,6 +47,17 @@ def test_small_batches_give_the_same_rows(shipping: Shipping, mail: Mail, assert
     shipping.append(log)
     shipping.configure(batch_bytes=700)
     shipping.run_once()
+    assert_ledger_equals(shipping, log)
+
+
+def test_addresses_are_forgotten_and_asked_for_again_while_batches_are_in_hand(
+    shipping: Shipping, mail: Mail, monkeypatch: pytest.MonkeyPatch, assert_ledger_equals: Check
+) -> None:
+    monkeypatch.setattr(subjects, "_REMEMBERED", 3)
+    log = mail.lines(2000)
+    shipping.append(log)
+    shipping.configure(batch_bytes=2000)
+    Shipper(read_config(shipping.config), Waiter(shipping.log, 0.01)).run(once=True)
     assert_ledger_equals(shipping, log)
 
 
@@ -245,7 +257,9 @@ def test_each_line_counts_once_in_a_storm(shipping: Shipping, mail: Mail, reques
     storm(shipping, mail, random.Random(request.node.name), ROUNDS)
 
 
-def test_a_line_that_the_ledger_refuses_stops_nothing(shipping: Shipping, mail: Mail) -> None:
+@pytest.mark.parametrize("batch_bytes", [2 << 20, 4096])
+def test_a_line_that_the_ledger_refuses_stops_nothing(shipping: Shipping, mail: Mail, batch_bytes: int) -> None:
+    shipping.configure(batch_bytes=batch_bytes)
     before, after = mail.lines(300), mail.lines(300)
     poison = b"2026-11-20T12:00:00.000000+00:00 edge1 postfix/cleanup[9]: FFFFF1: message-id=<poison@x.test>\n"
     shipping.append(before + poison + after)

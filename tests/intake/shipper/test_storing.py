@@ -1,4 +1,4 @@
-"""One batch on its way while the next is read: in order, and no failure goes unseen."""
+"""Batches on their way while the next ones are read: in order, and no failure goes unseen."""
 
 from __future__ import annotations
 
@@ -34,3 +34,20 @@ def test_a_failure_is_told_to_whoever_comes_next_and_nothing_after_it_is_stored(
             storing.finish()
     storing.close()
     assert stored == []
+
+
+def test_after_a_failure_nothing_that_was_asked_is_done() -> None:
+    storing = Storing()
+    done: list[str] = []
+
+    def fail() -> None:
+        raise ValueError("refused")
+
+    before = storing.ask(lambda: done.append("before"))
+    storing.begin(fail)
+    after = storing.ask(lambda: done.append("after"))
+    before.result()
+    with pytest.raises(ValueError, match="refused"):
+        after.result()
+    storing.close()
+    assert done == ["before"]
