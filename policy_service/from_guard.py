@@ -14,9 +14,9 @@ from policy_service.listen import Endpoint, endpoint
 from policy_service.log import ERROR, NOTICE, WARNING, log
 from policy_service.milter import CONTINUE, TEMPFAIL, Headers, MilterError, Session, hold, refusal
 from policy_service.pauses import PauseFile, campaign
+from policy_service.reading import read_rules
 from policy_service.rules import HEADER_FROM
 from policy_service.ruleset import Ruleset
-from policy_service.serve import read_rules
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -17,8 +17,8 @@ from psycopg.rows import TupleRow
 
 from policy_service.database import BOUNDED
 from policy_service.levels import Level, Row, level, limit_of
+from policy_service.reading import read_rules
 from policy_service.ruleset import RulesError, Ruleset
-from policy_service.serve import read_rules
 from policy_service.statements import sql
 
 #: Version of every JSON answer. Readers ignore members that they do not know.

@@ -18,8 +18,8 @@ from policy_service.log import ERROR, log
 from policy_service.memory import Memory
 from policy_service.message import Charged, Message
 from policy_service.protocol import Request, RequestParser
+from policy_service.reading import read_rules
 from policy_service.ruleset import RulesError, Ruleset
-from policy_service.serve import read_rules
 from policy_service.standing import Standing
 
 DIVISOR = 8

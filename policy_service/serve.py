@@ -25,8 +25,9 @@ from policy_service.log import ERROR, INFO, NOTICE, log
 from policy_service.metrics import Latency, counter, gauge
 from policy_service.pauses import PauseFile
 from policy_service.readiness import Readiness, own, requirement
+from policy_service.reading import read_rules
 from policy_service.rules import RULE_NAMES, WITH_ACTION
-from policy_service.rules_file import parse, parsing
+from policy_service.rules_file import parsing
 from policy_service.ruleset import RulesError, Ruleset
 from policy_service.server import Delegation
 from policy_service.standing import Standing
@@ -76,11 +77,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--readiness", action="append", default=[], type=endpoint, metavar="HOST:PORT")
     parser.add_argument("--require", action="append", default=[], type=requirement, help="what /readyz asks")
     parser.add_argument("--socket-mode", default="0660", help="permission bits of unix sockets (octal)")
-
-
-def read_rules(path: Path) -> Ruleset:
-    """The rules of a file. Raise OSError or RulesError."""
-    return parse(path.read_bytes(), rule_names=RULE_NAMES, with_action=WITH_ACTION)
 
 
 class Service:

@@ -15,7 +15,6 @@ import uuid
 from pathlib import Path
 
 from smtpctl.health.log import ProbeError, Tail, queue_id, wait_for
-from smtpctl.health.submission import Entrance, submit
 
 LOG = Path("/var/log/mail.log")
 
@@ -39,6 +38,8 @@ def main() -> int:
 
 def probe_submission(settings_file: Path) -> None:
     """Authentication, limits, signing and hand-over, with one message."""
+    from smtpctl.health.submission import Entrance, submit  # SMTP and TLS, which no queue has to do with
+
     settings = json.loads(settings_file.read_text())
     end = time.monotonic() + PATIENCE
     message_id = f"{uuid.uuid4().hex}@{DOMAIN}"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from smtpctl.transport.agent import StepError, facts, swap
+from smtpctl.transport.agent import StepError, facts, staging, swap
 from smtpctl.transport.agent.store import Store
 
 Fact = dict[str, Any]
@@ -102,9 +102,13 @@ def test_a_run_that_stops_anywhere_is_led_back_whole(
         assert place.folders() == folders
 
 
-@given(st.dictionaries(st.sampled_from(NAMES), SOMETHING), st.dictionaries(st.sampled_from(NAMES), SOMETHING))
+@given(
+    st.dictionaries(st.sampled_from(NAMES), SOMETHING),
+    st.dictionaries(st.sampled_from(NAMES), SOMETHING),
+    st.booleans(),
+)
 def test_a_run_that_is_not_stopped_leaves_what_was_wanted_and_nothing_else(
-    before: dict[str, Any], after: dict[str, Any]
+    before: dict[str, Any], after: dict[str, Any], staged: bool
 ) -> None:
     with tempfile.TemporaryDirectory() as folder:
         place = Place(Path(folder))
@@ -112,7 +116,9 @@ def test_a_run_that_is_not_stopped_leaves_what_was_wanted_and_nothing_else(
             place.put(name, what)
         wanted = {place.path(name): place.wanted(what) for name, what in after.items()}
         untouched = {name: fact for name, fact in place.everything().items() if name not in after}
-        swap.lay_out(place.store, wanted)
+        if staged:
+            staging.build(place.store, wanted)
+        swap.lay_out(place.store, wanted, staging.tree(place.store) if staged else None)
         swap.switch(wanted)
         swap.clean(wanted)
         present = {name: place.wanted(what) for name, what in after.items() if what is not None}
@@ -146,6 +152,35 @@ def test_leading_back_brings_the_same_inode(tmp_path: Path) -> None:
     assert Path(path).stat().st_ino != inode
     swap.restore(place.store, journal, [])
     assert Path(path).stat().st_ino == inode
+
+
+def test_what_was_validated_is_the_very_file_that_goes_live(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    path = place.path("a.conf")
+    wanted = {path: place.wanted((b"new", 0o600))}
+    staging.build(place.store, wanted)
+    inode = staging.staged_path(place.store, path).stat().st_ino
+    swap.lay_out(place.store, wanted, staging.tree(place.store))
+    swap.switch(wanted)
+    assert (Path(path).stat().st_ino, Path(path).stat().st_nlink) == (inode, 1)
+
+
+def test_a_stage_on_another_file_system_is_no_hindrance(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    path = place.path("a.conf")
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        if Path(elsewhere).stat().st_dev == tmp_path.stat().st_dev:
+            pytest.skip("there is one file system only")
+        store = Store(Path(elsewhere))
+        store.prepare()
+        store.put(b"new")
+        wanted = {path: place.wanted((b"new", 0o600))}
+        staging.build(store, wanted)
+        swap.lay_out(store, wanted, staging.tree(store))
+        swap.switch(wanted)
+        assert staging.staged_path(store, path).read_bytes() == b"new"
+    assert Path(path).read_bytes() == b"new"
+    assert facts.file_fact(path) == wanted[path]
 
 
 def test_new_files_are_a_minute_old(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 from smtpctl.operate.host import lockout
 from smtpctl.operate.host.brute_force import LOCKED_OUT, MOST_LOCKED_OUT, Guessers
-from smtpctl.operate.host.program import log
+from smtpctl.operate.host.log import log
 from smtpctl.operate.host.tail import Tail
 from smtpctl.operate.host.watched import Noticed, OwnedFiles, SshKeys
 from smtpctl.transport.agent import StepError

@@ -26,10 +26,10 @@ LARGEST = 16 * 1024 * 1024
 
 def ask(name: str, address: str, port: int, authority: str) -> list[Record]:
     """The pauses that the host ``name`` knows. Raise OSError, http.client.HTTPException or ValueError."""
-    context = ssl.create_default_context(cafile=authority)
     with (
         socket.create_connection((address, port), TIMEOUT) as plain,
-        context.wrap_socket(plain, server_hostname=name) as secured,
+        # Only for who is there: reading the authorities takes longer than being refused.
+        ssl.create_default_context(cafile=authority).wrap_socket(plain, server_hostname=name) as secured,
     ):
         connection = http.client.HTTPConnection(name, port, timeout=TIMEOUT)
         connection.sock = secured

@@ -8,13 +8,13 @@ import json
 import os
 import signal
 import socket
-import sys
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
 from smtpctl.operate.host import effects, peers
+from smtpctl.operate.host.log import log
 from smtpctl.transport.agent import StepError
 from smtpctl.transport.agent.pauses import PauseFolder, Record, in_force
 
@@ -106,13 +106,6 @@ class Keeper:
 
 
 KINDS = ("all-outbound", "campaign", "client", "credential", "pool", "provider", "sender-domain", "source", "stream")
-
-
-def log(line: str) -> None:
-    """A line for the journal, and so for the mail log; being asked in vain is not worth one."""
-    if not line.startswith("debug: "):
-        sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
 
 
 def ready() -> None:

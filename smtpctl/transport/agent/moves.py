@@ -9,9 +9,6 @@ from itertools import islice
 from typing import Any
 
 from . import StepError, processes, spool
-from .providers import Providers
-from .queues import closer_look
-from .selection import Selector
 
 Selection = dict[str, Any]
 
@@ -27,6 +24,11 @@ def forget_routes(instance: str) -> None:
 
 def chosen(instance: str, selection: Selection) -> Iterator[str]:
     """Queue ids that a selection means, without waiting for the part of the queue that it cannot mean."""
+    # A daemon that keeps pauses starts in half the time without what only a pause needs.
+    from .providers import Providers
+    from .queues import closer_look
+    from .selection import Selector
+
     selector = Selector(selection, Providers(instance, {}, "default"), time.time())
     with closing(spool.listing(instance)) as listing:
         # showq(8) lists the deferred queue, the long one, after those that are on their way.

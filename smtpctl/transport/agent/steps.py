@@ -39,6 +39,7 @@ def _run_stage(steps: Sequence[Step], report: Report) -> list[str]:
     asks_postfix = any(step["action"] == "reload" and step["unit"].startswith("postfix@") for step in steps)
     throttled = complaints.throttled() if asks_postfix else set()
     due = {step["unit"]: _due(step, states[step["unit"]], throttled) for step in steps}
+    never_ran = [unit for unit, state in states.items() if not state["invocation"]]
     for action in ACTIONS:
         chosen = [step for step in steps if due[step["unit"]] == action]
         names = [step["unit"] for step in chosen]
@@ -46,7 +47,7 @@ def _run_stage(steps: Sequence[Step], report: Report) -> list[str]:
             report(action, " ".join(names))
             asked = [name for name in names if action == "reload" and name.startswith("postfix@")]
             reload = reloads.Reloads(asked, time.time())
-            units.act(action, names)
+            units.act(action, names, never_ran=never_ran)
             reload.wait()
         if action != "reload":
             started += [step["unit"] for step in chosen if not step["oneshot"]]

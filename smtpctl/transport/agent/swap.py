@@ -11,6 +11,7 @@ All space is taken before the first rename: a full disk stops a run while nothin
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections.abc import Iterable, Mapping
@@ -35,13 +36,15 @@ def missing_folders(paths: Iterable[str]) -> list[str]:
     return sorted(missing)
 
 
-def lay_out(store: Store, wanted: Mapping[str, Mapping[str, Any]]) -> None:
-    """Write every wanted file beside its place, and keep a link to what stands there now."""
+def lay_out(store: Store, wanted: Mapping[str, Mapping[str, Any]], staged: Path | None = None) -> None:
+    """Put every wanted file beside its place, and keep a link to what stands there now. What was validated in the tree
+    ``staged`` is moved from there; what cannot be, since it is another file system, is written anew."""
     for path, fact in wanted.items():
         if fact["kind"] != "absent":
             Path(path).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         if fact["kind"] == "file":
-            write_file(_new(path), store.get(fact["sha256"]), fact)
+            if staged is None or not _moved(staged / path.lstrip("/"), _new(path)):
+                write_file(_new(path), store.get(fact["sha256"]), fact)
         elif fact["kind"] == "link":
             _new(path).unlink(missing_ok=True)
             _new(path).symlink_to(fact["target"])
@@ -98,6 +101,17 @@ def write_file(path: Path, content: bytes, fact: Mapping[str, Any]) -> None:
         past = time.time() - AGE
         os.utime(file.fileno(), (past, past))
         os.fsync(file.fileno())
+
+
+def _moved(source: Path, target: Path) -> bool:
+    """Whether ``source`` could be moved to ``target``: on the same file system."""
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        return False
+    return True
 
 
 def _restore_one(store: Store, path: str, fact: Mapping[str, Any]) -> None:

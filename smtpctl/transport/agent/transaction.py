@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import PROTOCOL, StepError, complaints, facts, packages, probes, processes, steps, swap, timer, units
+from . import PROTOCOL, StepError, complaints, facts, packages, probes, processes, staging, steps, swap, timer, units
 from .steps import Report
 from .store import Store, now
 
@@ -69,7 +69,7 @@ def carry_out(
         packages.upgrade(request["upgrades"])
     if wanted:
         report("swap", "1 file" if len(wanted) == 1 else f"{len(wanted)} files")
-    swap.lay_out(store, wanted)
+    swap.lay_out(store, wanted, staging.tree(store))
     began = time.time()
     named = [service["unit"] for service in request["services"]]
     swap.switch(wanted)

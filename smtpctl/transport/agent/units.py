@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from . import StepError, facts, processes
@@ -52,13 +52,15 @@ def forget_failures(units: Sequence[str]) -> None:
     _systemctl("reset-failed", "reset-failed", *broken)
 
 
-def act(action: str, units: Sequence[str]) -> None:
-    """Start, restart or reload ``units``. Counters of earlier failures are cleared: they would refuse a start."""
+def act(action: str, units: Sequence[str], *, never_ran: Collection[str] = ()) -> None:
+    """Start, restart or reload ``units``. Counters of earlier failures are cleared: they would refuse a start. Those
+    that ``never_ran`` have none."""
     if not units:
         return
-    if action != "reload":
+    counted = [unit for unit in units if unit not in never_ran]
+    if action != "reload" and counted:
         # Fails on a unit that is not loaded yet, which has no counter to clear.
-        processes.run(["systemctl", "reset-failed", "--", *units], timeout=TIMEOUT)
+        processes.run(["systemctl", "reset-failed", "--", *counted], timeout=TIMEOUT)
     result = processes.run(["systemctl", action, "--", *units], timeout=TIMEOUT)
     if result.code:
         raise StepError(f"{action} {' '.join(units)}", f"{result.output.strip()}\n{explain(units)}".strip())

@@ -88,9 +88,15 @@ class Stage:
         self.write_inventory(27 - self.days)
 
     def fresh(self) -> None:
-        """Hosts that have their packages and nothing of smtpctl."""
+        """Hosts that have their packages and nothing of smtpctl, and have finished their boot, of which SSH answers
+        half-way: what they still did would be part of what is measured."""
         self.lab.down()
         self.lab.up(self.inventory)
+        for host in load_fleet(self.inventory).hosts:
+            command = self.lab.command(host, ["systemctl", "is-system-running", "--wait"])
+            state = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False).stdout.strip()
+            if state not in ("running", "degraded"):
+                raise RunError(f"{host} did not finish its boot: {state}")
 
     def rendered(self) -> dict[str, DesiredHost]:
         return render_fleet(load_fleet(self.inventory), read_secrets(self.inventory))
