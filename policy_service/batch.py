@@ -36,6 +36,11 @@ def most_of(waiting: int, on_their_way: int) -> int:
     return max((waiting + on_their_way + 1) // 2, FEW)
 
 
+def enough_of(on_their_way: int) -> int:
+    """So many messages that wait make the next batch, beside so many that are on their way."""
+    return max(on_their_way, FEW)
+
+
 def gather(book: Book, most: int, now: int) -> Batch | None:
     """The next batch of messages that wait; None where their keys have more to say than charges, or none waits."""
     charges = book.first_waiting(most)
@@ -43,7 +48,7 @@ def gather(book: Book, most: int, now: int) -> Batch | None:
     for charge in charges:
         for key, count in charge.units:
             units[key] = units.get(key, 0) + count
-    if not charges or not all(book.plain(key, now) for key in units):
+    if not charges or not book.plain(units, now):
         return None
     book.take_waiting(len(charges))
     # Code points have the order of their bytes in UTF-8, which is the order of the rows.
@@ -53,12 +58,13 @@ def gather(book: Book, most: int, now: int) -> Batch | None:
 
 def charged(book: Book, batch: Batch, backlogs: Sequence[int]) -> None:
     """Everything fitted."""
+    at = batch.at
     for known, backlog in zip(batch.keys, backlogs, strict=True):
-        key = book.current(known, batch.at)
-        key.backlog, key.backlog_at = backlog, batch.at
+        key = book.current(known, at)
+        key.backlog, key.backlog_at = backlog, at
     for charge in batch.charges:
         for key, count in charge.units:
-            key.note_demand(count, batch.at)
+            key.note_demand(count, at)
         charge.answer(GRANTED)
 
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from contextlib import suppress
+from functools import partial
 from time import monotonic_ns
 
 import psycopg
 
+from policy_service.lanes import Lanes
 from policy_service.leases import Book
 from policy_service.loan import BEAT_EVERY, LOAN
 from policy_service.log import NOTICE, WARNING, log
 from policy_service.statements import parameters, sql
 from policy_service.talk import DIVISOR, LostError, Talk
-from policy_service.wire import Connection, Value, Wire, integers, texts
+from policy_service.wire import Connection, Value, integers, texts
 
 SWEEP_EVERY = 3600.0
 
@@ -65,6 +67,7 @@ class Link:
         self._process = process
         self._stopping = False
         self._said: str | None = None
+        self._talk: Talk | None = None
 
     async def run(self) -> None:
         """Connect, exchange, come back; until ``stop``."""
@@ -89,6 +92,11 @@ class Link:
             self._book.disconnect(monotonic_ns())
             sweeper.cancel()
 
+    def wake(self) -> None:
+        """A message waits."""
+        if self._talk:
+            self._talk.wake()
+
     def stop(self) -> None:
         """Hand back what is held and end."""
         self._stopping = True
@@ -96,8 +104,8 @@ class Link:
 
     async def _serve(self, connection: Connection) -> bool:
         """Exchange until the connection is lost; True when it was of use."""
-        wire = Wire(connection)
-        talk = Talk(self._book, wire, self.kick, self.counts, lambda: self._stopping)
+        lanes = Lanes(connection, partial(connect, self._conninfo))
+        talk = self._talk = Talk(self._book, lanes, self.kick, self.counts, lambda: self._stopping)
         useful = False
         try:
             await talk.warm()
@@ -122,9 +130,11 @@ class Link:
             self.counts["lost",] += 1
             return useful
         finally:
-            wire.close()
+            self._talk = None
+            lanes.leave()
             talk.lose(monotonic_ns())
             self._book.disconnect(monotonic_ns())
+            await lanes.close()
             with suppress(psycopg.Error, OSError):
                 await connection.close()
 

@@ -112,12 +112,16 @@ class Engine:
             outlook = self._outlooks.recent.get((user, sender, client if self._outlooks.by_client else b""))
             if outlook is not None and len(size) < outlook.digits and instance and instance not in self._answers.known:
                 units = outlook.ready(recipients)
-                if units is not None and spend(units, now):
+                if units is not None:
                     self.at_data += 1
-                    self.accepted += 1
-                    asker.charged = (instance, units, now)
-                    self._answers.add(instance, outlook.accept)
-                    return outlook.accept
+                    if spend(units, now):
+                        self.accepted += 1
+                        asker.charged = (instance, units, now)
+                        self._answers.add(instance, outlook.accept)
+                        return outlook.accept
+                    answer = self._charge(Request._make(values), outlook, units, asker, now)
+                    self._answers.add(instance, [asker] if answer is None else answer)
+                    return answer
         return self._decide(Request._make(values), asker, now)
 
     def _decide(self, request: Request, asker: Asker, now: int) -> bytes | None:

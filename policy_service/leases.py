@@ -198,8 +198,10 @@ class Book:
     def refusal(self, units: Iterable[tuple[Key, int]], now: int) -> Refusal | None:
         """The refusal that is certain without asking the truth, if there is one."""
         for key, count in units:
-            needed = key.refusal(count, now) if key.backlog else 0
-            if needed and not key.cover(count, now):
+            shape = key.shape
+            # Nearly always there is room even if nothing had decayed.
+            full = key.backlog > (shape.burst - count) * shape.interval
+            if full and (needed := key.refusal(count, now)) and not key.cover(count, now):
                 return Refusal(key, needed)
         return None
 
@@ -237,11 +239,16 @@ class Book:
         for _ in range(count):
             self._waiting.popleft()
 
-    def plain(self, key: Key, now: int) -> bool:
-        """Whether the truth need hear nothing of a key but what it is charged."""
-        if key.holding is not None or key in self._due or (key.reserve < key.shape.reserve and self.entitled):
-            return False
-        return not key.wanted(now)
+    def plain(self, keys: Iterable[Key], now: int) -> bool:
+        """Whether the truth need hear nothing of these keys but what they are charged."""
+        due, entitled = self._due, self.entitled
+        for key in keys:
+            shape = key.shape
+            if key.holding is not None or key in due or (entitled and key.reserve < shape.reserve):
+                return False
+            if shape.leasable and key.wanted(now):
+                return False
+        return True
 
     @property
     def due(self) -> bool:

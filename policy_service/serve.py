@@ -56,11 +56,12 @@ Result = TypeVar("Result")
 class Truth(Protocol):
     """Where quotas are true: the database, or this process alone."""
 
-    kick: asyncio.Event
     contact: asyncio.Event
     counts: Counter[tuple[str, ...]]
 
     def run(self) -> Awaitable[None]: ...
+
+    def wake(self) -> None: ...
 
     def stop(self) -> None: ...
 
@@ -156,7 +157,7 @@ class Service:
                 await asyncio.get_running_loop().connect_accepted_socket(self._connection, sock)
 
     def _connection(self) -> Delegation:
-        return Delegation(self._engine, self._latency, self._connections, self._truth.kick)
+        return Delegation(self._engine, self._latency, self._connections, self._truth.wake)
 
     def _pages(self) -> Iterator[tuple[Endpoint, Pages]]:
         pages: dict[str, Callable[[], Page]] = {"/healthz": healthy, "/readyz": self._readiness.page}

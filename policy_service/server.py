@@ -10,6 +10,7 @@ import asyncio
 import os
 import socket
 from collections import deque
+from collections.abc import Callable
 from time import monotonic_ns
 from typing import cast
 
@@ -30,23 +31,25 @@ class Delegation(asyncio.Protocol):
         "_busy",
         "_connections",
         "_engine",
-        "_kick",
         "_latency",
         "_parser",
         "_queue",
         "_released",
         "_started",
         "_transport",
+        "_wake",
         "charged",
         "ended",
         "message",
     )
 
-    def __init__(self, engine: Engine, latency: Latency, connections: set[Delegation], kick: asyncio.Event) -> None:
+    def __init__(
+        self, engine: Engine, latency: Latency, connections: set[Delegation], wake: Callable[[], None]
+    ) -> None:
         self._engine = engine
         self._latency = latency
         self._connections = connections
-        self._kick = kick
+        self._wake = wake
         self._parser = RequestParser()
         self._queue: deque[Request] = deque()
         self._busy = False
@@ -135,7 +138,7 @@ class Delegation(asyncio.Protocol):
     def _wait(self, started: int) -> None:
         self._busy = True
         self._started = started
-        self._kick.set()
+        self._wake()
 
     def _write(self, data: bytes) -> None:
         if self._transport and not self._transport.is_closing():

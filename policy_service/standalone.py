@@ -43,6 +43,10 @@ class Alone:
             self.kick.clear()
         self._book.disconnect(monotonic_ns())
 
+    def wake(self) -> None:
+        """A message waits."""
+        self.kick.set()
+
     def stop(self) -> None:
         """End."""
         self._stopping = True

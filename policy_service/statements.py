@@ -10,7 +10,6 @@ from typing import LiteralString
 
 from policy_service.batch import Batch
 from policy_service.exchange import Answer, Exchange, KeyAnswer, Verdict
-from policy_service.gcra import Shape
 from policy_service.wire import Value, integers, texts
 
 
@@ -23,23 +22,17 @@ def sql(name: str) -> LiteralString:
 def charge_values(batch: Batch, processes: int) -> dict[str, Value]:
     """A batch as ``quota.charge`` takes it."""
     # The same shape is nearly always the same object; where it is not, it stands there twice.
-    places: dict[int, int] = {}
-    shapes: list[Shape] = []
-    indexes = []
-    for key in batch.keys:
-        place = places.get(id(key.shape))
-        if place is None:
-            shapes.append(key.shape)
-            place = places[id(key.shape)] = len(shapes)
-        indexes.append(place)
+    shapes = {id(shape): shape for shape in [key.shape for key in batch.keys]}
+    places = {one: place for place, one in enumerate(shapes, start=1)}
+    indexes = [places[id(key.shape)] for key in batch.keys]
     return {
         "keys": texts([key.name for key in batch.keys]),
         "shapes": integers(indexes),
         "units": integers(batch.units),
-        "intervals": integers([shape.interval for shape in shapes]),
-        "bursts": integers([shape.burst for shape in shapes]),
-        "generations": integers([shape.generation for shape in shapes]),
-        "shared": "{" + ",".join("t" if shape.reserve else "f" for shape in shapes) + "}",
+        "intervals": integers([shape.interval for shape in shapes.values()]),
+        "bursts": integers([shape.burst for shape in shapes.values()]),
+        "generations": integers([shape.generation for shape in shapes.values()]),
+        "shared": "{" + ",".join("t" if shape.reserve else "f" for shape in shapes.values()) + "}",
         "processes": processes,
     }
 

@@ -51,6 +51,11 @@ class Wire:
         self._failed: BaseException | None = None
         self._loop.add_reader(self._socket, self._read)
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is on its way."""
+        return not self._sent
+
     def send(self, text: str, values: Mapping[str, Value], *, binary: bool = False) -> asyncio.Future[Row]:
         """Send a statement; the first row of its answer, empty where it has none. ``binary`` asks for that form."""
         answer: asyncio.Future[Row] = self._loop.create_future()
@@ -139,7 +144,8 @@ def _numbered(text: str) -> tuple[bytes, tuple[str, ...]]:
 
 def integers(values: Sequence[int]) -> bytes:
     """A ``bigint[]`` in PostgreSQL's binary form."""
-    flat = [part for value in values for part in (8, value)]
+    flat = [8] * (2 * len(values))
+    flat[1::2] = values
     return _head(_INT8, len(values)) + pack(">" + "iq" * len(values), *flat)
 
 

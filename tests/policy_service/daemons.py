@@ -118,10 +118,14 @@ class Client:
     def raw(self, data: bytes) -> str:
         """Send bytes, and return one action."""
         started = monotonic()
-        self._socket.sendall(data)
+        self.send(data)
         action = self.next()
         self.slowest = max(self.slowest, monotonic() - started)
         return action
+
+    def send(self, data: bytes) -> None:
+        """Send bytes; whoever does so takes the answer by ``next``."""
+        self._socket.sendall(data)
 
     def next(self) -> str:
         """The next action, without asking."""

@@ -14,6 +14,7 @@ from psycopg.rows import TupleRow
 
 import policy_service
 from policy_service.batch import Batch
+from policy_service.database import SESSION
 from policy_service.exchange import Answer, Ask, Exchange, Report
 from policy_service.gcra import SECOND, shape
 from policy_service.key import Key
@@ -43,7 +44,7 @@ def database(postgres: Cluster, new_database: Callable[[], str]) -> str:
 
 @pytest.fixture
 def connection(postgres: Cluster, database: str) -> Iterator[Connection]:
-    with psycopg.connect(postgres.conninfo(database), autocommit=True) as connection:
+    with psycopg.connect(postgres.conninfo(database), autocommit=True, options=SESSION) as connection:
         yield connection
 
 
@@ -197,7 +198,7 @@ def test_concurrent_exchanges_over_the_same_keys_admit_exactly_the_limit(postgre
     def worker(seed: int) -> list[int]:
         dice = random.Random(seed)
         admitted = [0] * len(names)
-        with psycopg.connect(postgres.conninfo(database), autocommit=True) as own:
+        with psycopg.connect(postgres.conninfo(database), autocommit=True, options=SESSION) as own:
             for _ in range(120):
                 chosen = sorted(dice.sample(range(len(names)), 2))
                 asks = [Ask(names[index], limit.interval, limit.burst, limit.generation) for index in chosen]
