@@ -231,13 +231,13 @@ class Reader:
     def _spans(self, wanted: Search, before: datetime | None, rows: int, *, indexed: bool) -> Iterator[Span]:
         """The times to look at, the latest first. What an index finds takes one look; of a kind that sums know, only
         hours that hold some are looked at."""
-        ((first,),) = self._ask(tuple, "first_day")
+        ((first, summed),) = self._ask(tuple, "first_day")
         begin = max(filter(None, (wanted.since, first)), default=datetime.now(UTC))
         end = min(wanted.until or _NEVER, _NEVER if before is None else before + timedelta(microseconds=1))
         if indexed:
             return iter([(begin, end)] if begin < end else [])
         kind = {name: getattr(wanted, name) for name in ("stream", "provider", "status", "category")}
-        if any(kind.values()):
+        if summed and any(kind.values()):
             return of_hours(self._ask(tuple, "search_hours", since=begin, until=end, **kind), begin, end, rows)
         return growing(begin, end, datetime.now(UTC))
 
