@@ -130,6 +130,14 @@ def test_sums_in_small_steps_are_the_same(ship: Ship, query: Query, maintaining:
     assert all_the_same(query)
 
 
+def test_sums_of_much_at_once_are_the_same(ship: Ship, query: Query, maintaining: Connection) -> None:
+    ship_both(ship, LONG_AGO, range(30))
+    maintaining.execute("UPDATE ledger.sources SET next_row = next_row + 900000")  # as if it were a log of months
+    sum_up(maintaining)
+    assert all_the_same(query)
+    assert query("SELECT credential, sum(attempts) FROM ledger.traffic_sums GROUP BY 1") == [("shop", 30)]
+
+
 def test_sums_of_a_newer_kind_catch_up(ship: Ship, query: Query, maintaining: Connection) -> None:
     ship_both(ship, LONG_AGO, range(20), "deferred")
     sum_up(maintaining)

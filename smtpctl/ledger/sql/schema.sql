@@ -991,9 +991,12 @@ BEGIN
 END
 $$;
 
+-- The planner takes what was read for two hundred rows, and looks each message up in each of the days before. That is right
+-- for an hour; of a log of months the days are read once instead.
 CREATE OR REPLACE FUNCTION sum_traffic(first bigint, following bigint, oldest timestamptz, newest timestamptz) RETURNS void
-LANGUAGE plpgsql SET search_path = ledger, pg_temp SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql SET search_path = ledger, pg_temp SET plan_cache_mode = force_custom_plan SET enable_nestloop = on AS $$
 BEGIN
+  PERFORM set_config('enable_nestloop', CASE WHEN following - first > 200000 THEN 'off' ELSE 'on' END, true);
   WITH reading AS MATERIALIZED (
     SELECT at, message, stream, pool, provider, domain, status, hardness, category, dsn, delay,
            CASE WHEN status <> 'sent' THEN ledger.reply_shape(coalesce(reply, '')) END AS reply
