@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import NamedTuple
 
 from . import MARKER, lock, processes, staging, swap, undo, units
 from .store import Store, sync_folder, write_durably
@@ -36,19 +35,10 @@ WantedBy=sysinit.target
 """
 
 
-class Program(NamedTuple):
-    """This very program: the hash that names it, and its archive where it did not run from its installed place."""
-
-    digest: str
-    archive: bytes
-
-
-def install(store: Store, program: Program) -> None:
-    """Leave this program and the unit that runs it at boot on the host, before the first journal needs them."""
-    if not (store.agents / program.digest).is_dir():
-        _unpack(store, program)
-    if not store.agent.is_symlink() or str(store.agent.readlink()) != f"agents/{program.digest}":
-        _point_to(store, program)
+def install(store: Store, digest: str) -> None:
+    """Have the undo timer and the next boot run the program of this hash, before the first journal needs them."""
+    if not store.agent.is_symlink() or str(store.agent.readlink()) != f"agents/{digest}":
+        _point_to(store, digest)
     if UNIT_FILE.exists() and UNIT_FILE.read_text() == UNIT_TEXT:
         return
     write_durably(UNIT_FILE, UNIT_TEXT.encode())
@@ -56,36 +46,16 @@ def install(store: Store, program: Program) -> None:
     units.enable([UNIT])
 
 
-def _unpack(store: Store, program: Program) -> None:
-    """Unpack and compile: importing from sources takes three times as long as all facts of a host together."""
-    import compileall
-    import io
-    import shutil
-    import zipfile
-
-    unfinished = store.agents / ".new"
-    shutil.rmtree(unfinished, ignore_errors=True)
-    before = os.umask(0o077)
-    try:
-        unfinished.mkdir(parents=True)
-        zipfile.ZipFile(io.BytesIO(program.archive)).extractall(unfinished)
-        compileall.compile_dir(unfinished, quiet=2, stripdir=unfinished)
-    finally:
-        os.umask(before)
-    os.sync()
-    unfinished.rename(store.agents / program.digest)
-
-
-def _point_to(store: Store, program: Program) -> None:
+def _point_to(store: Store, digest: str) -> None:
     """Let boot run this program from now on; other versions are dropped, but for the one before."""
     import shutil
 
-    others = sorted((path for path in store.agents.iterdir() if path.name != program.digest), key=os.path.getmtime)
+    others = sorted((path for path in store.agents.iterdir() if path.name != digest), key=os.path.getmtime)
     for path in others[:-1]:
         shutil.rmtree(path)
     link = store.agent.with_name(".agent.new")
     link.unlink(missing_ok=True)
-    link.symlink_to(f"agents/{program.digest}")
+    link.symlink_to(f"agents/{digest}")
     link.replace(store.agent)
     sync_folder(store.base)
 

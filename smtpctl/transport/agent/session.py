@@ -131,11 +131,15 @@ class Session:
 
     def stage(self, message: frames.Message) -> dict[str, Any]:
         """Take in the new files, install packages, validate. Nothing that runs here notices."""
-        from . import checks, packages, staging
-
         request = message.header
         self._require_lock()
         self.store.prepare()
+        if self.archive:  # all that comes from here on comes compiled
+            from . import installing
+
+            installing.unpack(self.store.agents, self.digest, self.archive)
+        from . import checks, packages, staging
+
         for content in message.blobs:
             self.store.put(content)
         self.wanted = request["files"]
@@ -157,7 +161,7 @@ class Session:
         request = message.header
         self._require_lock()
         self.keep = request["keep"]
-        recovery.install(self.store, recovery.Program(self.digest, self.archive))
+        recovery.install(self.store, self.digest)
         journal = transaction.journal_of(self.store, request, self.wanted)
         self.store.begin(journal)
         try:
