@@ -768,7 +768,7 @@ $$;
 -- Views for analysts: no addresses -------------------------------------------------------------------------------------
 
 -- Dropped first: their columns may have changed.
-DROP VIEW IF EXISTS hourly, bounce_rates, replies, failures, delays, latencies, unsummed, unsummed_routes, attributed, outgoing,
+DROP VIEW IF EXISTS hourly, bounce_rates, replies, failures, delays, latencies, delay_buckets, unsummed, unsummed_routes, attributed, outgoing,
   routes, relays, domain_failures CASCADE;
 DROP FUNCTION IF EXISTS unsummed_since();
 
@@ -843,7 +843,7 @@ RETURN left(regexp_replace(left(regexp_replace(reply, '^host \S+ (said|refused t
 CREATE OR REPLACE FUNCTION delay_bucket(delay real) RETURNS smallint LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN round(ln(greatest(delay, 0.01)::float8) / ln(1.1::float8))::smallint;
 CREATE OR REPLACE FUNCTION delay_of(bucket smallint) RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN round((1.1 ^ bucket)::numeric, CASE WHEN bucket < 25 THEN 3 ELSE 1 END)::float8;
+RETURN round(1.1::float8 ^ bucket * CASE WHEN bucket < 25 THEN 1000 ELSE 10 END) / CASE WHEN bucket < 25 THEN 1000 ELSE 10 END;
 
 CREATE VIEW hourly AS
 SELECT hour, stream, pool, provider, credential, status, attempts FROM traffic_sums
@@ -881,19 +881,25 @@ SELECT hour, stream, pool, provider, status, hardness, category, dsn, sum(attemp
 FROM replies GROUP BY 1, 2, 3, 4, 5, 6, 7, 8;
 COMMENT ON VIEW failures IS 'Why attempts fail or are deferred, by hour: category, enhanced status code, and one of the replies.';
 
-CREATE VIEW delays AS
-SELECT hour, stream, provider, ledger.delay_of(bucket) AS seconds, delivered FROM delay_sums
+CREATE VIEW delay_buckets AS
+SELECT hour, stream, provider, bucket, delivered FROM delay_sums
 UNION ALL
-SELECT date_trunc('hour', at, 'UTC'), stream, provider, ledger.delay_of(ledger.delay_bucket(delay)), count(*)
+SELECT date_trunc('hour', at, 'UTC'), stream, provider, ledger.delay_bucket(delay), count(*)
 FROM unsummed WHERE status = 'sent' AND delay IS NOT NULL GROUP BY 1, 2, 3, 4;
+COMMENT ON VIEW delay_buckets IS 'What the views delays and latencies are made of.';
+
+CREATE VIEW delays AS
+SELECT hour, stream, provider, ledger.delay_of(bucket) AS seconds, delivered FROM delay_buckets;
 COMMENT ON VIEW delays IS 'Deliveries by hour and seconds from the last queue''s begin to the provider''s yes, rounded to within 5 %.';
 
 CREATE VIEW latencies AS
-SELECT hour, stream, provider, max(total)::bigint AS delivered, min(seconds) FILTER (WHERE running >= 0.5 * total) AS median,
-       min(seconds) FILTER (WHERE running >= 0.9 * total) AS p90, min(seconds) FILTER (WHERE running >= 0.99 * total) AS p99
+SELECT hour, stream, provider, max(total)::bigint AS delivered,
+       ledger.delay_of(min(bucket) FILTER (WHERE running >= 0.5 * total)) AS median,
+       ledger.delay_of(min(bucket) FILTER (WHERE running >= 0.9 * total)) AS p90,
+       ledger.delay_of(min(bucket) FILTER (WHERE running >= 0.99 * total)) AS p99
 FROM (
-  SELECT hour, stream, provider, seconds, sum(delivered) OVER (of_hour ORDER BY seconds) AS running, sum(delivered) OVER of_hour AS total
-  FROM delays WINDOW of_hour AS (PARTITION BY hour, stream, provider)) AS counted
+  SELECT hour, stream, provider, bucket, sum(delivered) OVER (of_hour ORDER BY bucket) AS running, sum(delivered) OVER of_hour AS total
+  FROM delay_buckets WINDOW of_hour AS (PARTITION BY hour, stream, provider)) AS counted
 GROUP BY 1, 2, 3;
 COMMENT ON VIEW latencies IS 'Seconds in the last queue until the provider took the message, by hour: percentiles, within 5 %.';
 
