@@ -183,6 +183,8 @@ class Talk:
             self._book.expire(now)
             self._send_batches(now)
             self._look_again()
+            if not self.flights and (self._book.due or self._stopping()):
+                self._kick.set()
         else:
             self._kick.set()
 
@@ -220,7 +222,7 @@ class Talk:
             until = min(until, self._quiet_until)
         with suppress(TimeoutError):
             async with asyncio.timeout(max(until - now, 0) / SECOND):
-                while not self._ready():
+                if not self._ready():
                     self._kick.clear()
                     await self._kick.wait()
 
