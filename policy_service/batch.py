@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 
+from policy_service.charges import GRANTED, Charge, Sent
 from policy_service.exchange import Ask, Exchange
 from policy_service.key import Key
-from policy_service.leases import GRANTED, Book, Charge, Sent
+from policy_service.leases import Book
 
 #: Messages that it is not worth to wait for.
 FEW = 8

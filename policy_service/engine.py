@@ -16,8 +16,9 @@ from typing import Protocol
 
 from policy_service import pauses
 from policy_service.answers import Answers, Asker
+from policy_service.charges import GRANTED, Outcome, Refusal
 from policy_service.key import Key, Units, spend
-from policy_service.leases import GRANTED, Book, Outcome, Refusal
+from policy_service.leases import Book
 from policy_service.message import message_of
 from policy_service.outlook import Outlook, Outlooks
 from policy_service.protocol import Request, Values, number, reply

@@ -12,11 +12,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import TypeAlias
 
 from policy_service.agenda import Agenda
+from policy_service.charges import GRANTED, Charge, HandBack, Outcome, Refusal, Sent
 from policy_service.exchange import Answer, Ask, Exchange, KeyAnswer
 from policy_service.gcra import SECOND, Shape
 from policy_service.idle import Idle
@@ -67,61 +67,8 @@ NAMED_EVERY = 300 * SECOND
 LARGEST_EXCHANGE = 500
 MOST_DUE = 20
 
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why a message was not charged: the key that has no room, and in how many nanoseconds it would have."""
-
-    key: Key
-    wait: int
-    #: The truth did not answer and the reserve does not suffice: the limit itself may well have room.
-    away: bool = False
-
-
-class _Granted:
-    """The message is charged."""
-
-
-GRANTED = _Granted()
-Outcome = _Granted | Refusal
-
 #: A key by its name: the name, the shape and what the caller calls the limit.
 Named: TypeAlias = tuple[str, Shape, object]
-
-
-@dataclass(slots=True, eq=False)
-class Charge:
-    """One message that waits to be charged: units by key, and who is told."""
-
-    units: Sequence[tuple[Key, int]]
-    tell: Callable[[Outcome], None]
-    deadline: int
-    told: bool = False
-
-    def answer(self, outcome: Outcome) -> None:
-        """Tell, unless the answer came from the reserve already. What the truth charged then stays charged."""
-        if not self.told:
-            self.told = True
-            self.tell(outcome)
-
-
-@dataclass(frozen=True, slots=True)
-class HandBack:
-    """Nanoseconds of a key's rate that the truth may take off again, unless it hears of it after ``not_after``."""
-
-    key: str
-    nanoseconds: int
-    not_after: int
-
-
-@dataclass(slots=True, eq=False)
-class Sent:
-    """An exchange on its way, with the keys of its asks and the messages of its charges."""
-
-    exchange: Exchange
-    keys: list[Key]
-    charges: list[Charge]
-    at: int
 
 
 class Book:

@@ -19,10 +19,11 @@ import psycopg
 from psycopg.errors import SerializationFailure, UndefinedFunction
 
 from policy_service.batch import FEW, Batch, charged, enough_of, gather, most_of, one_by_one
+from policy_service.charges import Charge, Sent
 from policy_service.exchange import Exchange
 from policy_service.gcra import SECOND
 from policy_service.lanes import Lanes
-from policy_service.leases import LARGEST_EXCHANGE, PATIENCE, Book, Charge, Sent
+from policy_service.leases import LARGEST_EXCHANGE, PATIENCE, Book
 from policy_service.statements import answer_of, charge_values, parameters, sql
 from policy_service.wire import Row, Value, Wire, integers_of
 

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
+from policy_service.charges import Refusal
 from policy_service.gcra import SECOND
-from policy_service.leases import Refusal
 from policy_service.ruleset import Limit
 
 NAME = "quota"

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from policy_service.batch import Batch, charged, gather, most_of, one_by_one
+from policy_service.charges import GRANTED, Outcome, Sent
 from policy_service.gcra import SECOND, Shape
-from policy_service.leases import GRANTED, LONGEST_WAIT, PATIENCE, Book, Outcome, Sent
+from policy_service.leases import LONGEST_WAIT, PATIENCE, Book
 from policy_service.memory import Memory
 
 MILLISECOND = 1_000_000

@@ -8,10 +8,11 @@ import tracemalloc
 from hypothesis import given
 from hypothesis import strategies as st
 
+from policy_service.charges import GRANTED
 from policy_service.gcra import SECOND, shape
 from policy_service.idle import Idle
 from policy_service.key import Key
-from policy_service.leases import FORGOTTEN, GRANTED, Book
+from policy_service.leases import FORGOTTEN, Book
 from tests.policy_service.simulation import Faults, Fleet
 
 LIMIT = shape(100_000, 3600, 1000, 2)
