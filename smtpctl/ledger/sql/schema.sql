@@ -799,17 +799,18 @@ LEFT JOIN LATERAL (
     AND started_at BETWEEN own.started_at - interval '5 days' AND own.started_at + interval '10 minutes') AS submitted ON own.credential IS NULL;
 COMMENT ON VIEW attributed IS 'The view outgoing, and what each message was submitted with.';
 
--- Attempts that are in no sum yet: those of the last hour or two.
+-- Attempts that are in no sum yet: those of the last hour or two. Views ask since when in a SELECT of its own, which is done
+-- once and not for each row.
 CREATE OR REPLACE FUNCTION unsummed_since(wanted text) RETURNS timestamptz LANGUAGE sql STABLE PARALLEL SAFE
 RETURN coalesce((SELECT before FROM summed_before WHERE kind = wanted), '-infinity');
 
 CREATE OR REPLACE VIEW unsummed AS
 SELECT outgoing.* FROM outgoing LEFT JOIN summed ON summed.source = id >> 40 AND kind = 'traffic'
-WHERE at >= ledger.unsummed_since('traffic') AND id >= coalesce(next_id, 0);
+WHERE at >= (SELECT ledger.unsummed_since('traffic')) AND id >= coalesce(next_id, 0);
 
 CREATE OR REPLACE VIEW unsummed_routes AS
 SELECT outgoing.* FROM outgoing LEFT JOIN summed ON summed.source = id >> 40 AND kind = 'routes'
-WHERE at >= ledger.unsummed_since('routes') AND id >= coalesce(next_id, 0);
+WHERE at >= (SELECT ledger.unsummed_since('routes')) AND id >= coalesce(next_id, 0);
 
 -- Traffic that is in no sum yet, with its credentials. A function, because it says the times as constants: so whole days are
 -- left out before they are planned for.
@@ -856,12 +857,12 @@ SELECT day, stream, pool, provider, domain, delivered, deferred, bounced, hard,
        round(100.0 * bounced / nullif(delivered + bounced, 0), 2) AS percent
 FROM (
   SELECT day, stream, pool, provider, domain, delivered, deferred, bounced, hard FROM domain_sums
-  WHERE day < date_trunc('day', ledger.unsummed_since('traffic'), 'UTC')
+  WHERE day < (SELECT date_trunc('day', ledger.unsummed_since('traffic'), 'UTC'))
   UNION ALL
   SELECT day, stream, pool, provider, domain, sum(delivered)::bigint, sum(deferred)::bigint, sum(bounced)::bigint, sum(hard)::bigint
   FROM (
     SELECT day, stream, pool, provider, domain, delivered, deferred, bounced, hard FROM domain_sums
-    WHERE day >= date_trunc('day', ledger.unsummed_since('traffic'), 'UTC')
+    WHERE day >= (SELECT date_trunc('day', ledger.unsummed_since('traffic'), 'UTC'))
     UNION ALL
     SELECT date_trunc('day', at, 'UTC'), stream, pool, provider, domain, (status = 'sent')::integer,
            (status = 'deferred')::integer, (status NOT IN ('sent', 'deferred'))::integer, coalesce(hardness = 'hard' AND status <> 'deferred', false)::integer
@@ -913,12 +914,12 @@ COMMENT ON VIEW routes IS 'Attempts by hour and way: host, pool, transport, sour
 
 CREATE VIEW relays AS
 SELECT day, provider, relay_name, delivered, deferred, bounced, connecting, transferring FROM relay_sums
-WHERE day < date_trunc('day', ledger.unsummed_since('routes'), 'UTC')
+WHERE day < (SELECT date_trunc('day', ledger.unsummed_since('routes'), 'UTC'))
 UNION ALL
 SELECT day, provider, relay_name, sum(delivered)::bigint, sum(deferred)::bigint, sum(bounced)::bigint, sum(connecting), sum(transferring)
 FROM (
   SELECT day, provider, relay_name, delivered, deferred, bounced, connecting, transferring FROM relay_sums
-  WHERE day >= date_trunc('day', ledger.unsummed_since('routes'), 'UTC')
+  WHERE day >= (SELECT date_trunc('day', ledger.unsummed_since('routes'), 'UTC'))
   UNION ALL
   SELECT date_trunc('day', at, 'UTC'), provider, relay_name, (status = 'sent')::integer, (status = 'deferred')::integer,
          (status NOT IN ('sent', 'deferred'))::integer, coalesce(delay_connect, 0), coalesce(delay_transfer, 0)
@@ -928,11 +929,11 @@ COMMENT ON VIEW relays IS 'Attempts by day (UTC) and next hop: how they ended, a
 
 CREATE VIEW domain_failures AS
 SELECT day, domain, status, category, dsn, attempts FROM domain_failure_sums
-WHERE day < date_trunc('day', ledger.unsummed_since('routes'), 'UTC')
+WHERE day < (SELECT date_trunc('day', ledger.unsummed_since('routes'), 'UTC'))
 UNION ALL
 SELECT day, domain, status, category, dsn, sum(attempts)::bigint FROM (
   SELECT day, domain, status, category, dsn, attempts FROM domain_failure_sums
-  WHERE day >= date_trunc('day', ledger.unsummed_since('routes'), 'UTC')
+  WHERE day >= (SELECT date_trunc('day', ledger.unsummed_since('routes'), 'UTC'))
   UNION ALL
   SELECT date_trunc('day', at, 'UTC'), domain, status, category, dsn, 1 FROM unsummed_routes WHERE status <> 'sent') AS today
 GROUP BY 1, 2, 3, 4, 5;

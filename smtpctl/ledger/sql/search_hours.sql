@@ -1,5 +1,5 @@
 -- Hours that hold attempts of a kind, the latest first, and how many: from the sums, and of what is in none yet from the
--- rows, whenever they were.
+-- rows, whenever they were. OFFSET keeps the planner from looking for the kind first, and for the numbers then.
 SELECT hour, sum(attempts)::bigint AS attempts
 FROM (
   SELECT hour, attempts, stream, provider, status, category FROM ledger.route_sums
@@ -8,7 +8,7 @@ FROM (
   FROM ledger.sources LEFT JOIN ledger.summed ON summed.source = sources.id AND kind = 'routes',
     LATERAL (SELECT at, stream, provider, status, category FROM ledger.deliveries
              WHERE deliveries.id >= coalesce(next_id, sources.id::bigint << 40)
-               AND deliveries.id < (sources.id::bigint + 1) << 40) AS unsummed) AS counted
+               AND deliveries.id < (sources.id::bigint + 1) << 40 OFFSET 0) AS unsummed) AS counted
 WHERE hour >= date_trunc('hour', %(since)s::timestamptz, 'UTC') AND hour < %(until)s
   AND (%(stream)s::text IS NULL OR stream = %(stream)s)
   AND (%(provider)s::text IS NULL OR provider = %(provider)s)
