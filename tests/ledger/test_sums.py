@@ -48,14 +48,14 @@ SAME = [
         " category, count(*) FROM ledger.outgoing GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10",
     ),
     (
-        "SELECT day, provider, relay_name, delivered, deferred, bounced, round(connecting), round(transferring)"
-        " FROM ledger.relays",
+        "SELECT day, provider, relay_name, sum(delivered), sum(deferred), sum(bounced), round(sum(connecting)),"
+        " round(sum(transferring)) FROM ledger.relays GROUP BY 1, 2, 3",
         "SELECT date_trunc('day', at, 'UTC'), provider, relay_name, count(*) FILTER (WHERE status = 'sent'),"
         " count(*) FILTER (WHERE status = 'deferred'), count(*) FILTER (WHERE status = 'bounced'),"
         " round(sum(delay_connect::float8)), round(sum(delay_transfer::float8)) FROM ledger.outgoing GROUP BY 1, 2, 3",
     ),
     (
-        "SELECT * FROM ledger.domain_failures",
+        "SELECT day, domain, status, category, dsn, sum(attempts) FROM ledger.domain_failures GROUP BY 1, 2, 3, 4, 5",
         "SELECT date_trunc('day', at, 'UTC'), domain, status, category, dsn, count(*) FROM ledger.outgoing"
         " WHERE status <> 'sent' GROUP BY 1, 2, 3, 4, 5",
     ),
