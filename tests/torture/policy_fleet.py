@@ -22,6 +22,7 @@ from pathlib import Path
 import psycopg
 
 import policy_service
+from tests.clocks import faked, forget_killed
 from tests.conftest import Cluster
 from tests.policy_service.daemons import Daemon, fullest_window, knock, running
 
@@ -96,6 +97,7 @@ class Fleet:
     def __init__(self, folder: Path, stack: ExitStack, pair: Pair, count: int) -> None:
         self.folder = folder
         self._stack = stack
+        stack.callback(forget_killed)
         self.pair = pair
         document = {
             "version": 1,
@@ -145,24 +147,18 @@ class Fleet:
         clock = self.folder / f"clock{number}"
         if not clock.exists():
             clock.write_text("+0\n")
-        return self._stack.enter_context(running(self.folder / f"host{number}", *arguments, environment=faked(clock)))
+        return self._stack.enter_context(
+            running(self.folder / f"host{number}", *arguments, environment=clock_of(clock))
+        )
 
     def jump(self, number: int, seconds: int) -> None:
         """The clock of a process jumps; its monotonic clock does not, as on a real host."""
         (self.folder / f"clock{number}").write_text(f"{seconds:+d}\n")
 
 
-def faked(clock: Path) -> dict[str, str]:
-    """The environment in which libfaketime takes the time of day from a file."""
-    found = next(iter(Path("/usr/lib").glob("*/faketime/libfaketime.so.1")), None)
-    if found is None:
-        return {}
-    return {
-        "LD_PRELOAD": str(found),
-        "FAKETIME_TIMESTAMP_FILE": str(clock),
-        "FAKETIME_CACHE_DURATION": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
+def clock_of(file: Path) -> dict[str, str]:
+    """The environment in which a process takes the time of day from a file."""
+    return faked(FAKETIME_TIMESTAMP_FILE=str(file), FAKETIME_CACHE_DURATION="1", FAKETIME_DONT_FAKE_MONOTONIC="1")
 
 
 def faults(fleet: Fleet, chance: random.Random, *, promote: bool) -> list[Callable[[], Awaitable[None]]]:
@@ -245,6 +241,6 @@ def available() -> str | None:
     """Why this cannot run here, or None."""
     if not list(Path("/usr/lib/postgresql").glob("*/bin/pg_basebackup")):
         return "no PostgreSQL server under /usr/lib/postgresql"
-    if not faked(Path("/dev/null")):
+    if not faked():
         return "no libfaketime: apt-get install faketime"
     return None
