@@ -24,7 +24,13 @@ SCHEMA = Path(smtpctl.ledger.__file__).parent / "sql" / "schema.sql"
 ROOT = Path(__file__).parents[3]
 _PROGRAM = "from smtpctl.intake.shipper import main; raise SystemExit(main())"
 #: As on control; and memory enough for this many rows.
-_SETTINGS = ("jit = off", "shared_buffers = '256MB'", "max_wal_size = '4GB'", "checkpoint_timeout = '30min'")
+_SETTINGS = (
+    "jit = off",
+    "work_mem = '16MB'",
+    "shared_buffers = '256MB'",
+    "max_wal_size = '4GB'",
+    "checkpoint_timeout = '30min'",
+)
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
