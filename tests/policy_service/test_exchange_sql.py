@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 from psycopg.rows import TupleRow
 
-import policy_service
 from policy_service.batch import Batch
 from policy_service.database import SESSION
 from policy_service.exchange import Answer, Ask, Exchange, Report
@@ -23,23 +21,16 @@ from policy_service.memory import Memory, Row
 from policy_service.statements import answer_of, parameters, sql
 from policy_service.statements import charge_values as values_of
 from policy_service.wire import Value, integers_of
+from tests.policy_service.conftest import SCHEMA
 
 if TYPE_CHECKING:
     from tests.conftest import Cluster
 
-SCHEMA = Path(policy_service.__file__).parent / "sql" / "schema.sql"
 SHARE = 3
 
 pytestmark = pytest.mark.postgres
 
 Connection = psycopg.Connection[TupleRow]
-
-
-@pytest.fixture
-def database(postgres: Cluster, new_database: Callable[[], str]) -> str:
-    name = new_database()
-    postgres.apply(name, SCHEMA)
-    return name
 
 
 @pytest.fixture

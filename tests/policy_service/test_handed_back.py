@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-import policy_service
 from tests.policy_service.daemons import Client, running
 
-if TYPE_CHECKING:
-    from tests.conftest import Cluster
-
 RULES = Path(__file__).parent / "dialogues" / "rules.json"
-SCHEMA = Path(policy_service.__file__).parent / "sql" / "schema.sql"
 FILTER = "FILTER small:[127.0.0.1]:10027"
 FULL = "450 4.7.1 Limit of 4 recipients an hour for credential bulky reached"
 
 pytestmark = pytest.mark.postgres
-
-
-@pytest.fixture
-def conninfo(postgres: Cluster, new_database: Callable[[], str]) -> str:
-    name = new_database()
-    postgres.apply(name, SCHEMA)
-    return postgres.conninfo(name)
 
 
 @pytest.fixture

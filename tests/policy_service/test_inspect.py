@@ -7,33 +7,21 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 import pytest
 
-import policy_service
 from policy_service import pauses
 from policy_service.rules import RULE_NAMES
 from policy_service.rules_file import parse
 from tests.policy_service.daemons import ROOT, Client, running
 
-if TYPE_CHECKING:
-    from tests.conftest import Cluster
-
 RULES = Path(__file__).parent / "dialogues" / "rules.json"
-SCHEMA = Path(policy_service.__file__).parent / "sql" / "schema.sql"
 
 pytestmark = pytest.mark.postgres
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def conninfo(postgres: Cluster, new_database: Callable[[], str]) -> str:
-    name = new_database()
-    postgres.apply(name, SCHEMA)
-    return postgres.conninfo(name)
 
 
 @pytest.fixture

@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 import pytest
 
-import policy_service
 from tests.policy_service.daemons import Client, Daemon, knock, running, surely_in_one_window
 
 if TYPE_CHECKING:
     from tests.conftest import Cluster
 
-SCHEMA = Path(policy_service.__file__).parent / "sql" / "schema.sql"
 FILTER = "FILTER transactional:[127.0.0.1]:10025"
 #: The promise is 250 ms; on a machine that others use, the test's own scheduling comes on top.
 IN_TIME = 0.35
@@ -44,10 +42,8 @@ LIMITS = {
 
 
 @pytest.fixture
-def database(postgres: Cluster, new_database: Callable[[], str]) -> Iterator[str]:
-    name = new_database()
-    postgres.apply(name, SCHEMA)
-    yield name
+def database(postgres: Cluster, database: str) -> Iterator[str]:
+    yield database
     # A test that failed while the server was stopped must leave it to the next as it was.
     try:
         psycopg.connect(postgres.conninfo()).close()

@@ -5,23 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 
-import policy_service
 from policy_service.follow import numbers
 from policy_service.standing import MOST_CHANGES, Standing, digest
 from tests.policy_service.daemons import ROOT, Client, Daemon, running
 
-if TYPE_CHECKING:
-    from tests.conftest import Cluster
-
 RULES = Path(__file__).parent / "dialogues" / "rules.json"
-SCHEMA = Path(policy_service.__file__).parent / "sql" / "schema.sql"
 
 
 def test_a_list_with_its_changes_is_what_it_says() -> None:
@@ -40,13 +34,6 @@ def test_a_list_with_its_changes_is_what_it_says() -> None:
 
 def test_hashes_become_numbers_of_their_first_eight_bytes() -> None:
     assert list(numbers(bytes(range(32)))) == [0x0001020304050607, 0x1011121314151617]
-
-
-@pytest.fixture
-def conninfo(postgres: Cluster, new_database: Callable[[], str]) -> str:
-    name = new_database()
-    postgres.apply(name, SCHEMA)
-    return postgres.conninfo(name)
 
 
 @pytest.fixture

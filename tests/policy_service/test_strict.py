@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +12,11 @@ from typing import TYPE_CHECKING
 import psycopg
 import pytest
 
-import policy_service
 from tests.policy_service.daemons import Client, Daemon, request, running
 
 if TYPE_CHECKING:
     from tests.conftest import Cluster
 
-SCHEMA = Path(policy_service.__file__).parent / "sql" / "schema.sql"
 FILTER = "FILTER transactional:[127.0.0.1]:10025"
 CREDENTIALS = [f"application{number}" for number in range(4)]
 CLIENTS = 40
@@ -31,13 +29,6 @@ SELECT pid FROM pg_stat_activity
 """
 
 pytestmark = pytest.mark.postgres
-
-
-@pytest.fixture
-def database(postgres: Cluster, new_database: Callable[[], str]) -> str:
-    name = new_database()
-    postgres.apply(name, SCHEMA)
-    return name
 
 
 @pytest.fixture
